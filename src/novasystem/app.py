@@ -1,0 +1,104 @@
+"""Puts everything together: the only place that does, and its lifespan opens and closes it all.
+
+``uvicorn --factory novasystem.app:create_app`` serves it like ``nova serve`` does.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+import novasystem
+from novasystem.chat.router import router as chat_router
+from novasystem.completions.router import router as completions_router
+from novasystem.engines.kinds import build_registry
+from novasystem.engines.registry import Registry
+from novasystem.errors import EngineError
+from novasystem.http import docs, errors
+from novasystem.http.guard import Guard
+from novasystem.http.observe import Metrics, Observe
+from novasystem.http.sse import OpenStreams, StreamLimits
+from novasystem.http.system import router as system_router
+from novasystem.settings import Settings, load_settings
+
+__all__ = ["create_app"]
+
+_log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; ``settings`` are read from the environment where none are given.
+
+    Raises ``ConfigurationError`` where the settings cannot be used.
+    """
+    settings = load_settings() if settings is None else settings
+    registry = build_registry(settings, os.environ)
+    app = FastAPI(
+        title="NovaSystem",
+        summary="Measure, serve and keep the language models that you run yourself.",
+        version=novasystem.__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    state = app.state
+    state.settings = settings
+    state.registry = registry
+    state.limits = settings.limits
+    state.stream_limits = StreamLimits(settings.heartbeat_s, settings.send_timeout_s)
+    state.streams = OpenStreams()
+    state.metrics = Metrics()
+    state.started = False
+    state.draining = False
+    errors.install(app)
+    for router in (chat_router, completions_router, system_router):
+        app.include_router(router)
+    docs.install(app)
+    # The last one added is the outermost.
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id"],
+        )
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Observe, metrics=state.metrics)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = app.state
+    settings: Settings = state.settings
+    for variable in settings.unknown_variables:
+        await _log.awarning("this variable means nothing", variable=variable)
+    starting = asyncio.create_task(_start(app))
+    try:
+        yield
+    finally:
+        state.draining = True
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await state.registry.aclose()
+
+
+async def _start(app: FastAPI) -> None:
+    """Bring up the embedded engine and look for the others; the server answers meanwhile."""
+    registry: Registry = app.state.registry
+    settings: Settings = app.state.settings
+    if settings.embedded == "on":
+        for engine in registry.pools["embedded"].engines:
+            try:
+                for model in await engine.models():
+                    await engine.load(model.name)
+            except EngineError as error:
+                await _log.aerror("the embedded engine did not start", error=str(error))
+    await registry.refresh()
+    app.state.started = True
+    await _log.ainfo("ready", models=sorted(await registry.models()))

@@ -1,0 +1,62 @@
+"""What ``POST /api/v1/chat`` takes."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+__all__ = ["MAX_MESSAGE_CHARS", "ChatRequest"]
+
+MAX_MESSAGE_CHARS = 10_000
+
+
+def _message(text: str) -> str:
+    if len(text) > MAX_MESSAGE_CHARS:
+        raise PydanticCustomError(
+            "message_too_long",
+            "A message has at most {limit} characters; this one has {length}.",
+            {"limit": MAX_MESSAGE_CHARS, "length": len(text)},
+        )
+    if not text.strip():
+        raise PydanticCustomError("message_empty", "A message is not empty or only white space.")
+    return text
+
+
+def _conversation_id(text: str) -> str:
+    try:
+        UUID(text)
+    except ValueError:
+        raise PydanticCustomError("not_a_uuid", "This is not a UUID.") from None
+    return text
+
+
+class ChatRequest(BaseModel):
+    """One turn. Without ``conversation_id`` a new one is made; without ``model`` the default is
+    asked."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"message": "What is 2+3?"},
+                {
+                    "message": "Tell me a short story.",
+                    "conversation_id": "6f1c1f5e-0a4b-4d0e-9d3c-6b1f0e0f5a11",
+                    "model": "nova-tiny",
+                },
+            ]
+        },
+    )
+
+    message: Annotated[
+        str,
+        AfterValidator(_message),
+        Field(json_schema_extra={"minLength": 1, "maxLength": MAX_MESSAGE_CHARS}),
+    ]
+    conversation_id: Annotated[
+        str | None,
+        AfterValidator(lambda text: None if text is None else _conversation_id(text)),
+        Field(json_schema_extra={"format": "uuid"}),
+    ] = None
+    model: str | None = Field(default=None, min_length=1, max_length=512)

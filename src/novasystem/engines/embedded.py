@@ -1,0 +1,164 @@
+"""The embedded engine: llama.cpp in a supervised child, spoken to as any compatible server."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from importlib import resources
+from pathlib import Path
+
+from novasystem.engines.events import Event
+from novasystem.engines.openai_http import OpenAIEngine
+from novasystem.engines.protocol import Capabilities, Health, Model
+from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest
+from novasystem.engines.supervisor import ChildAddress, ChildConfig, Supervisor
+from novasystem.errors import (
+    ConfigurationError,
+    EngineError,
+    EngineProtocolError,
+    EngineUnavailable,
+    ModelNotFound,
+)
+
+__all__ = ["NOVA_TINY", "EmbeddedEngine", "nova_tiny_path"]
+
+NOVA_TINY = "nova-tiny"
+NOVA_TINY_CONTEXT = 1024
+_GGUF_MAGIC = b"GGUF"
+
+
+def nova_tiny_path() -> Path:
+    """The weights that come with the package."""
+    return Path(str(resources.files("novasystem") / "weights" / "nova-tiny.gguf"))
+
+
+def check_gguf(path: Path) -> None:
+    """Raise ``ConfigurationError`` where ``path`` is not a GGUF file that can be read."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        msg = f"The model file '{path}' cannot be read: {error.strerror}."
+        raise ConfigurationError(msg, hint="Check the path in NOVA_EMBEDDED_MODEL.") from error
+    if magic != _GGUF_MAGIC:
+        msg = f"'{path}' is not a GGUF file."
+        raise ConfigurationError(msg, hint="llama.cpp reads models in the GGUF format only.")
+
+
+class EmbeddedEngine:
+    """One model file, served by llama.cpp in a child process that starts on first use."""
+
+    kind = "embedded"
+
+    def __init__(self, name: str, config: ChildConfig) -> None:
+        check_gguf(config.model_path)
+        self.name = name
+        self.where = str(config.model_path)
+        self._config = config
+        self._supervisor = Supervisor(name, config)
+        self._client: tuple[ChildAddress, OpenAIEngine] | None = None
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return self._supervisor
+
+    async def models(self) -> list[Model]:
+        """The one model; known without the child, of which only a running one tells more."""
+        stat = self._config.model_path.stat()
+        size, parameters = stat.st_size, None
+        if self._supervisor.running and self._client is not None:
+            for model in await self._client[1].models():
+                parameters = model.parameters
+        return [
+            Model(
+                name=self._config.model_name,
+                engine=self.name,
+                created=int(stat.st_mtime),
+                size_bytes=size,
+                parameters=parameters,
+                context_tokens=self._config.context_tokens,
+                loaded=self._supervisor.running,
+                capabilities=("completion", "embedding", "tools"),
+            )
+        ]
+
+    async def capabilities(self, model: str) -> Capabilities:
+        self._check(model)
+        return await (await self._ready())[1].capabilities(model)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        self._check(request.model)
+        address, client = await self._ready()
+        try:
+            async with aclosing(client.generate(request)) as events:
+                async for event in events:
+                    yield event
+        except (EngineUnavailable, EngineProtocolError) as error:
+            raise await self._explain(error, address) from error
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        self._check(request.model)
+        address, client = await self._ready()
+        try:
+            return await client.embed(request)
+        except (EngineUnavailable, EngineProtocolError) as error:
+            raise await self._explain(error, address) from error
+
+    async def health(self) -> Health:
+        if not self._supervisor.running:
+            if self._supervisor.last_exit is not None:
+                return Health(ok=False, detail=f"llama.cpp {self._supervisor.last_exit}")
+            return Health(ok=True, detail="starts on first use")
+        try:
+            await (await self._ready())[1].models()
+        except EngineError as error:
+            return Health(ok=False, detail=error.message, hint=error.hint)
+        return Health(ok=True, detail=f"llama.cpp, restarted {self._supervisor.restarts} times")
+
+    async def load(self, model: str) -> None:
+        self._check(model)
+        await self._ready()
+
+    async def unload(self, model: str) -> None:
+        self._check(model)
+        await self._supervisor.stop()
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client[1].aclose()
+        await self._supervisor.stop()
+
+    def _check(self, model: str) -> None:
+        if model != self._config.model_name:
+            raise ModelNotFound(model, [self._config.model_name])
+
+    async def _ready(self) -> tuple[ChildAddress, OpenAIEngine]:
+        """The running child and a client for it; each start has a key and so a client anew."""
+        address = await self._supervisor.address()
+        if self._client is None or self._client[0] is not address:
+            stale = self._client
+            client = OpenAIEngine(
+                self.name,
+                address.url,
+                api_key=address.api_key,
+                flavour="llamacpp",
+                unix_socket=address.unix_socket,
+                # It closes each connection after a streamed answer, and says that it will not.
+                reuse_connections=False,
+            )
+            self._client = (address, client)
+            if stale is not None:
+                await stale[1].aclose()
+            return address, client
+        return self._client
+
+    async def _explain(
+        self, error: EngineUnavailable | EngineProtocolError, address: ChildAddress
+    ) -> EngineError:
+        """A broken connection as what it is, where the child behind it has died."""
+        how = await self._supervisor.died(address)
+        if how is None:
+            return error
+        return EngineUnavailable(
+            self.name,
+            f"The embedded llama.cpp {how} in the middle of the answer.",
+            hint="It is started again by itself: send the request once more.",
+        )

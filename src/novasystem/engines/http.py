@@ -1,0 +1,359 @@
+"""The wire to an engine: requests with four time limits, answers read as they come.
+
+One :class:`Transport` speaks to one address. Reading is kept as cheap as it can be, since every
+token passes here: raw reads without a task or a timer of their own, and one timer a request that
+looks at a deadline instead of being set anew for each read.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+
+from novasystem.engines.requests import TimeLimits
+from novasystem.errors import (
+    EngineError,
+    EngineProtocolError,
+    EngineRejected,
+    EngineTimeout,
+    EngineUnavailable,
+    TimeLimit,
+)
+
+__all__ = ["Reads", "Transport", "error_text"]
+
+_MAX_ERROR_BYTES = 64 * 1024
+_MAX_ANSWER_BYTES = 256 * 1024 * 1024
+_DRAIN_S = 1.0
+
+
+class _Body(aiohttp.BytesPayload):
+    """A JSON body that notes when its last byte was written."""
+
+    sent_at_ns = 0
+
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+        await super().write_with_length(writer, content_length)
+        self.sent_at_ns = time.perf_counter_ns()
+
+
+class _Trace:
+    """What aiohttp's hooks tell about one request."""
+
+    __slots__ = ("reused",)
+
+    def __init__(self) -> None:
+        self.reused = False
+
+
+async def _on_reuse(_session: Any, context: Any, _params: Any) -> None:
+    context.trace_request_ctx.reused = True
+
+
+class Reads:
+    """An answer on its way: its bytes, read by read, under the time limits.
+
+    ``sent_at_ns``: when the request had left. ``at_ns`` and ``index`` belong to the last read.
+    Time that the consumer takes between reads counts against ``total`` alone.
+    """
+
+    def __init__(
+        self,
+        transport: "Transport",
+        response: aiohttp.ClientResponse,
+        limits: TimeLimits,
+        *,
+        started_at: float,
+        sent_at_ns: int,
+        reused: bool,
+    ) -> None:
+        self.sent_at_ns = sent_at_ns
+        self.reused = reused
+        self.at_ns = 0
+        self.index = -1
+        self._transport = transport
+        self._content = response.content
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._first_token_at = started_at + limits.first_token_s
+        self._total_at = started_at + limits.total_s
+        self._seen_token = False
+        self._waiting_since: float | None = None
+        self._waiting = False
+        self._timer = self._loop.call_at(self._deadline()[0], self._look)
+
+    def token(self) -> None:
+        """A token has come: from here on the limit between tokens counts, anew."""
+        self._seen_token = True
+        self._waiting_since = None
+
+    async def read(self) -> bytes:
+        """Whatever has arrived, at least one byte; ``b""`` at the end of the answer."""
+        if self._waiting_since is None:
+            self._waiting_since = self._loop.time()
+        self._waiting = True
+        try:
+            data = await self._content.readany()
+        except EngineTimeout:
+            raise
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._transport.broken(error) from error
+        finally:
+            self._waiting = False
+        self.at_ns = time.perf_counter_ns()
+        self.index += 1
+        return data
+
+    async def drain(self) -> None:
+        """Read what follows the last frame, so that the connection can be used again."""
+        with contextlib.suppress(EngineError, TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                while not self._content.at_eof() and await self.read():
+                    pass
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+    def _deadline(self) -> tuple[float, TimeLimit, float]:
+        limits = self._limits
+        if not self._seen_token:
+            at, name, limit_s = self._first_token_at, "first_token", limits.first_token_s
+        else:
+            since = self._loop.time() if self._waiting_since is None else self._waiting_since
+            at = since + limits.between_tokens_s
+            name, limit_s = "between_tokens", limits.between_tokens_s
+        if self._total_at < at:
+            return self._total_at, "total", limits.total_s
+        return at, name, limit_s  # type: ignore[return-value]  # a literal, seen as str
+
+    def _look(self) -> None:
+        """Break off the read that waits if its deadline has passed, else look again then."""
+        at, limit, limit_s = self._deadline()
+        now = self._loop.time()
+        if now < at:
+            self._timer = self._loop.call_at(at, self._look)
+        elif self._waiting:
+            transport = self._transport
+            self._content.set_exception(
+                EngineTimeout(transport.engine, limit, limit_s, where=transport.where)
+            )
+        else:
+            # The consumer is busy: the next read is given a moment to find what has arrived.
+            self._timer = self._loop.call_at(now + 0.05, self._look)
+
+
+class Transport:
+    """HTTP to one address of one engine.
+
+    ``reuse``: whether connections are kept; llama.cpp's server closes each after a streamed answer
+    although it announces that it will not. Where they are kept, a request that finds its connection
+    closed before any byte of an answer is sent once more, on a fresh one.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        unix_socket: str | None = None,
+        reuse: bool = True,
+    ) -> None:
+        self.engine = engine
+        self.where = unix_socket or base_url
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Accept-Encoding": "identity", **(headers or {})}
+        self._unix_socket = unix_socket
+        self._reuse = reuse
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def get_json(self, path: str, limits: TimeLimits) -> Any:
+        async with self._exchange("GET", path, None, limits) as reads:
+            return await self._read_json(reads)
+
+    async def post_json(self, path: str, body: object, limits: TimeLimits) -> Any:
+        async with self._exchange("POST", path, body, limits) as reads:
+            return await self._read_json(reads)
+
+    def post_stream(
+        self, path: str, body: object, limits: TimeLimits
+    ) -> contextlib.AbstractAsyncContextManager[Reads]:
+        """Send ``body``; the context closes the connection where the answer was not read whole."""
+        return self._exchange("POST", path, body, limits)
+
+    async def delete_json(self, path: str, body: object, limits: TimeLimits) -> Any:
+        async with self._exchange("DELETE", path, body, limits) as reads:
+            return await self._read_json(reads)
+
+    async def aclose(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+    def broken(self, error: Exception) -> EngineError:
+        """The typed error for an answer that broke off."""
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return EngineProtocolError(
+                self.engine,
+                f"Engine '{self.engine}' at {self.where} broke off in the middle of its answer.",
+                hint="See its log; it may have run out of memory, or been stopped.",
+            )
+        return EngineUnavailable(
+            self.engine,
+            f"The connection to engine '{self.engine}' at {self.where} was lost: "
+            f"{error or type(error).__name__}.",
+            hint="See its log; it may have died or been restarted.",
+        )
+
+    @contextlib.asynccontextmanager
+    async def _exchange(
+        self, method: str, path: str, body: object, limits: TimeLimits
+    ) -> AsyncIterator[Reads]:
+        loop = asyncio.get_running_loop()
+        started_at = loop.time()
+        payload = None if body is None else orjson.dumps(body)
+        response, sent_at_ns, reused = await self._send(method, path, payload, limits)
+        try:
+            if response.status >= 400:
+                raise await self._rejection(response, path)
+            reads = Reads(
+                self,
+                response,
+                limits,
+                started_at=started_at,
+                sent_at_ns=sent_at_ns,
+                reused=reused,
+            )
+            try:
+                yield reads
+            finally:
+                reads.close()
+        finally:
+            # Of an answer not read to its end this closes the connection, which stops the engine.
+            response.close() if not response.content.at_eof() else response.release()
+
+    async def _send(
+        self, method: str, path: str, payload: bytes | None, limits: TimeLimits
+    ) -> tuple[aiohttp.ClientResponse, int, bool]:
+        fresh = not self._reuse
+        # Until the engine answers at all, the smaller of two limits counts.
+        by_total = limits.total_s < limits.first_token_s
+        limit_s = limits.total_s if by_total else limits.first_token_s
+        while True:
+            trace = _Trace()
+            data = None if payload is None else _Body(payload, content_type="application/json")
+            try:
+                async with asyncio.timeout(limit_s):
+                    response = await self._session(fresh).request(
+                        method,
+                        self._base_url + path,
+                        data=data,
+                        headers=self._headers,
+                        allow_redirects=False,
+                        timeout=aiohttp.ClientTimeout(
+                            total=None, sock_connect=limits.connect_s, sock_read=None
+                        ),
+                        trace_request_ctx=trace,
+                    )
+            except (aiohttp.ServerTimeoutError, aiohttp.ConnectionTimeoutError) as error:
+                raise EngineTimeout(
+                    self.engine, "connect", limits.connect_s, where=self.where
+                ) from error
+            except TimeoutError as error:
+                raise EngineTimeout(
+                    self.engine,
+                    "total" if by_total else "first_token",
+                    limit_s,
+                    where=self.where,
+                ) from error
+            except aiohttp.ClientConnectorError as error:
+                raise EngineUnavailable(
+                    self.engine,
+                    f"Engine '{self.engine}' does not answer at {self.where}: {error.strerror}.",
+                    hint="Is it running? 'nova doctor' shows what was found.",
+                    reached=False,
+                ) from error
+            except (aiohttp.ClientError, OSError) as error:
+                if trace.reused and not fresh and _before_any_byte(error):
+                    fresh = True
+                    continue
+                if isinstance(error, aiohttp.ClientResponseError):
+                    raise EngineProtocolError(
+                        self.engine,
+                        f"Engine '{self.engine}' at {self.where} does not speak HTTP: {error}.",
+                        hint="Check the address and port.",
+                    ) from error
+                raise self.broken(error) from error
+            sent_at_ns = data.sent_at_ns if data is not None else 0
+            return response, sent_at_ns or time.perf_counter_ns(), trace.reused
+
+    def _session(self, fresh: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(fresh)
+        if session is None:
+            connector: aiohttp.BaseConnector
+            if self._unix_socket:
+                connector = aiohttp.UnixConnector(self._unix_socket, limit=0, force_close=fresh)
+            else:
+                connector = aiohttp.TCPConnector(limit=0, force_close=fresh)
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(_on_reuse)
+            session = self._sessions[fresh] = aiohttp.ClientSession(
+                connector=connector,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[trace],
+                trust_env=False,
+            )
+        return session
+
+    async def _read_json(self, reads: Reads) -> Any:
+        parts: list[bytes] = []
+        size = 0
+        while data := await reads.read():
+            parts.append(data)
+            size += len(data)
+            if size > _MAX_ANSWER_BYTES:
+                break
+        try:
+            return orjson.loads(b"".join(parts))
+        except orjson.JSONDecodeError as error:
+            raise EngineProtocolError(
+                self.engine,
+                f"Engine '{self.engine}' at {self.where} answered with what is not JSON: {error}.",
+                hint="Check that the address is an API and not a web page.",
+            ) from error
+
+    async def _rejection(self, response: aiohttp.ClientResponse, path: str) -> EngineRejected:
+        body = b""
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                while len(body) < _MAX_ERROR_BYTES and (data := await response.content.readany()):
+                    body += data
+        said = error_text(body) or response.reason or "no reason given"
+        return EngineRejected(
+            self.engine,
+            response.status,
+            f"Engine '{self.engine}' refused {path} with {response.status}: {said}",
+        )
+
+
+def error_text(body: bytes | object) -> str:
+    """What an error's body says, in any of the shapes that engines use."""
+    value = body
+    if isinstance(body, bytes):
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return body[:500].decode("utf-8", "replace").strip()
+    for key in ("error", "message", "detail"):
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+    return value if isinstance(value, str) else orjson.dumps(value).decode()[:500]
+
+
+def _before_any_byte(error: Exception) -> bool:
+    return isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, OSError))

@@ -1,0 +1,238 @@
+"""Any server that speaks OpenAI's chat completions: vLLM, llama.cpp, SGLang, LM Studio …
+
+What differs between them is data: a flavour, told by how the server describes its own models.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from novasystem.engines.constrained import generate_with_tools
+from novasystem.engines.events import Event
+from novasystem.engines.http import Transport
+from novasystem.engines.openai_wire import ChunkDecoder, encode_request
+from novasystem.engines.protocol import Capabilities, Health, Model
+from novasystem.engines.refusal import check, refused
+from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
+from novasystem.engines.sse import SseSplitter
+from novasystem.engines.stream import stream
+from novasystem.errors import EngineError, EngineProtocolError, EngineRejected, InvalidRequest
+
+__all__ = ["FLAVOURS", "Flavour", "OpenAIEngine", "split_address"]
+
+_PROBE = TimeLimits(connect_s=2, first_token_s=5, between_tokens_s=5, total_s=10)
+
+_STANDARD = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "seed",
+        "max_tokens",
+        "stop",
+        "presence_penalty",
+        "frequency_penalty",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """What one kind of server takes beyond OpenAI's own parameters, and under which name."""
+
+    sampling: frozenset[str] = _STANDARD
+    names: Mapping[str, str] = field(default_factory=dict)
+    options: frozenset[str] = frozenset()
+    reasoning_switch: bool = False
+
+
+FLAVOURS: dict[str, Flavour] = {
+    "openai": Flavour(),
+    "llamacpp": Flavour(
+        sampling=_STANDARD | {"top_k", "min_p", "repeat_penalty"},
+        options=frozenset({"cache_prompt", "id_slot", "n_keep", "typical_p", "mirostat"}),
+        reasoning_switch=True,
+    ),
+    "vllm": Flavour(
+        sampling=_STANDARD | {"top_k", "min_p", "repeat_penalty"},
+        names={"repeat_penalty": "repetition_penalty"},
+        options=frozenset({"ignore_eos", "min_tokens"}),
+        reasoning_switch=True,
+    ),
+    "sglang": Flavour(
+        sampling=_STANDARD | {"top_k", "min_p", "repeat_penalty"},
+        names={"repeat_penalty": "repetition_penalty"},
+        options=frozenset({"ignore_eos", "min_tokens"}),
+        reasoning_switch=True,
+    ),
+    "lmstudio": Flavour(sampling=_STANDARD | {"top_k", "repeat_penalty"}),
+}
+_BY_OWNER = {
+    "llamacpp": "llamacpp",
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "organization_owner": "lmstudio",
+}
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """Root and API prefix of an address: ``http://h:8000/v1`` → ``("http://h:8000", "/v1")``.
+
+    An address without a path is taken to have its API under ``/v1``.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        msg = f"'{address}' is not an address such as http://127.0.0.1:8080/v1."
+        raise InvalidRequest(msg)
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/") or "/v1"
+
+
+class OpenAIEngine:
+    """One OpenAI-compatible server.
+
+    ``flavour``: a key of :data:`FLAVOURS`; ``None`` asks the server. ``tools``: "constrained" for
+    a server whose models answer prose where a tool call is required.
+    """
+
+    kind = "openai"
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        *,
+        api_key: str | None = None,
+        flavour: str | None = None,
+        tools: Literal["native", "constrained"] | None = None,
+        unix_socket: str | None = None,
+        reuse_connections: bool = True,
+    ) -> None:
+        root, self._prefix = split_address(address)
+        self.name = name
+        self._flavour_name = flavour
+        self._tools = tools
+        self._transport = Transport(
+            name,
+            root,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            unix_socket=unix_socket,
+            reuse=reuse_connections,
+        )
+        self.where = self._transport.where
+        self._capabilities: dict[str, Capabilities] = {}
+
+    async def models(self) -> list[Model]:
+        answer = await self._transport.get_json(f"{self._prefix}/models", _PROBE)
+        try:
+            return [self._model(item) for item in answer["data"]]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise EngineProtocolError(
+                self.name,
+                f"Engine '{self.name}' at {self.where} does not list its models as OpenAI does.",
+                hint="Check that the address ends where the API begins, mostly in /v1.",
+            ) from error
+
+    def _model(self, item: dict[str, Any]) -> Model:
+        meta = item.get("meta") or {}
+        parameters = meta.get("n_params")
+        if self._flavour_name is None:
+            self._flavour_name = _BY_OWNER.get(str(item.get("owned_by")), "openai")
+        return Model(
+            name=str(item["id"]),
+            engine=self.name,
+            created=int(item.get("created") or 0),
+            size_bytes=meta.get("size"),
+            parameters=f"{parameters / 1e6:.4g}M" if parameters else None,
+            context_tokens=item.get("max_model_len") or meta.get("n_ctx_train"),
+        )
+
+    async def capabilities(self, model: str) -> Capabilities:
+        known = self._capabilities.get(model)
+        if known is None:
+            if self._flavour_name is None:
+                await self.models()
+            known = self._capabilities[model] = await self._probe(model)
+        return known
+
+    async def _probe(self, model: str) -> Capabilities:
+        name = self._flavour_name or "openai"
+        flavour = FLAVOURS[name]
+        tools: Literal["native", "constrained"] = self._tools or "native"
+        thinks = False
+        if name == "llamacpp":
+            props = await self._props(model)
+            template = str(props.get("chat_template_tool_use") or props.get("chat_template") or "")
+            caps = props.get("chat_template_caps") or {}
+            if self._tools is None and not caps.get("supports_tools", "tools" in template):
+                tools = "constrained"
+            thinks = "enable_thinking" in template
+        return Capabilities(
+            embeddings=True,
+            tools=tools,
+            reasoning=thinks,
+            reasoning_switch=thinks or (flavour.reasoning_switch and name != "llamacpp"),
+            sampling=flavour.sampling,
+            options=flavour.options,
+        )
+
+    async def _props(self, model: str) -> dict[str, Any]:
+        try:
+            answer = await self._transport.get_json(f"/props?model={model}", _PROBE)
+        except EngineRejected:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        capabilities = await self.capabilities(request.model)
+        check(self.name, request, capabilities)
+        answer = generate_with_tools(self.name, request, capabilities, self._stream)
+        async with aclosing(answer) as events:
+            async for event in events:
+                yield event
+
+    def _stream(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        flavour = FLAVOURS[self._flavour_name or "openai"]
+        body = encode_request(request, names=flavour.names)
+        path = f"{self._prefix}/chat/completions"
+        return stream(self._transport, path, body, request, SseSplitter(), ChunkDecoder())
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        body: dict[str, Any] = {"model": request.model, "input": list(request.texts)}
+        body["encoding_format"] = "float"
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        try:
+            answer = await self._transport.post_json(
+                f"{self._prefix}/embeddings", body, request.limits
+            )
+        except EngineRejected as error:
+            raise refused(error, request.model) from error
+        try:
+            rows = sorted(answer["data"], key=lambda row: int(row["index"]))
+            vectors = tuple(tuple(map(float, row["embedding"])) for row in rows)
+            if len(vectors) != len(request.texts):
+                raise ValueError(len(vectors))
+            return Embeddings(vectors, (answer.get("usage") or {}).get("prompt_tokens"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EngineProtocolError(
+                self.name,
+                f"Engine '{self.name}' at {self.where} answered without the embeddings asked for.",
+                hint="Check that the model offers embeddings.",
+            ) from error
+
+    async def health(self) -> Health:
+        try:
+            models = await self.models()
+        except EngineError as error:
+            return Health(ok=False, detail=error.message, hint=error.hint)
+        return Health(ok=True, detail=f"{self._flavour_name or 'openai'}, {len(models)} models")
+
+    async def load(self, model: str) -> None:
+        raise InvalidRequest(f"Engine '{self.name}' loads '{model}' by itself, not on demand.")
+
+    async def unload(self, model: str) -> None:
+        raise InvalidRequest(f"Engine '{self.name}' cannot unload '{model}' on demand.")
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()

@@ -1,0 +1,198 @@
+"""Errors as HTTP: one table of status codes, and the body that each door promises.
+
+``/v1`` answers with OpenAI's envelope, the chat door with ``{code, message}``, everything else
+under ``/api`` and beside it with ``{detail, code, hint}``.
+"""
+
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from novasystem.errors import (
+    BodyTooLarge,
+    ConfigurationError,
+    EngineProtocolError,
+    EngineRejected,
+    EngineTimeout,
+    EngineUnavailable,
+    Forbidden,
+    InvalidRequest,
+    MalformedRequest,
+    MessageTooLong,
+    ModelNotFound,
+    NovaError,
+    Overloaded,
+    Unauthenticated,
+)
+
+__all__ = ["as_nova_error", "error_response", "install", "openai_error", "status_of"]
+
+CHAT_PATH = "/api/v1/chat"
+
+_STATUS: dict[type[NovaError], int] = {
+    InvalidRequest: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    ModelNotFound: 404,
+    BodyTooLarge: 413,
+    MalformedRequest: 422,
+    Overloaded: 429,
+    ConfigurationError: 500,
+    EngineProtocolError: 502,
+    EngineRejected: 502,
+    EngineUnavailable: 503,
+    EngineTimeout: 504,
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class InternalError(NovaError):
+    """Something unforeseen: the details are in the log, under the id that the message gives."""
+
+    code = "internal_error"
+
+
+class HttpError(NovaError):
+    """An error of HTTP itself, such as a path or a method that does not exist."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+
+
+def status_of(error: NovaError) -> int:
+    """The status code of the nearest class in the table."""
+    if isinstance(error, HttpError):
+        return error.status
+    return next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), 500)
+
+
+def as_nova_error(error: Exception) -> NovaError:
+    """``error`` itself, or, where it was not foreseen, a generic one with an id; logged here."""
+    if isinstance(error, NovaError):
+        return error
+    error_id = secrets.token_hex(8)
+    _log.error("unexpected error", error_id=error_id, exc_info=error)
+    return InternalError(
+        f"Something went wrong that should not have (id {error_id}).",
+        hint="The server's log tells more under this id.",
+    )
+
+
+def openai_error(error: NovaError) -> dict[str, Any]:
+    """OpenAI's envelope: ``{error: {message, type, param, code}}``."""
+    status = status_of(error)
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    if isinstance(error, Overloaded):
+        kind = "rate_limit_error"
+    return {
+        "error": {
+            "message": str(error),
+            "type": kind,
+            "param": getattr(error, "param", None),
+            "code": error.code,
+        }
+    }
+
+
+def chat_error(error: NovaError, *, streaming: bool = False) -> dict[str, str]:
+    """The chat door's ``{code, message}``, with one of its five codes."""
+    if isinstance(error, MessageTooLong):
+        code = "message_too_long"
+    elif status_of(error) < 500 and not isinstance(error, Overloaded):
+        code = "validation_error"
+    elif isinstance(error, InternalError):
+        code = "internal_error"
+    else:
+        code = "stream_error" if streaming else "processing_error"
+    return {"code": code, "message": str(error)}
+
+
+def error_response(path: str, error: NovaError) -> Response:
+    """``error`` in the form that the door at ``path`` promises."""
+    body: dict[str, Any]
+    if path == "/v1" or path.startswith("/v1/"):
+        body = openai_error(error)
+    elif path == CHAT_PATH:
+        body = dict(chat_error(error))
+    else:
+        body = {"detail": error.message, "code": error.code, "hint": error.hint}
+    headers = {}
+    if isinstance(error, Overloaded):
+        headers["retry-after"] = str(error.retry_after_s)
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return Response(
+        orjson.dumps(body),
+        status_code=status_of(error),
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Give ``app`` this mapping for every kind of exception."""
+
+    async def on_nova(request: Request, error: Exception) -> Response:
+        said = as_nova_error(error)
+        request.scope["nova.error_code"] = said.code
+        return error_response(request.url.path, said)
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return await on_nova(request, malformed(error))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        response = await on_nova(request, _http_error(error, request))
+        response.headers.update(error.headers or {})
+        return response
+
+    app.add_exception_handler(NovaError, on_nova)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_nova)
+
+
+def _http_error(error: HTTPException, request: Request) -> NovaError:
+    path = request.url.path
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return HttpError(404, f"There is nothing at {path}. /docs lists what there is.")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return HttpError(405, f"{path} does not take {request.method}.")
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        limit = request.app.state.settings.max_body_bytes
+        return BodyTooLarge(
+            f"The request's body is over the limit of {limit} bytes.",
+            hint="Send less, or raise max_body_bytes.",
+        )
+    return HttpError(error.status_code, str(error.detail))
+
+
+def malformed(error: RequestValidationError) -> MalformedRequest:
+    """The first thing that is wrong with a request, as one sentence that names the field."""
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", first["msg"])
+        return MalformedRequest(f"The body is not valid JSON: {reason}.")
+    if first["loc"] == ("body",):
+        if first["type"] == "missing":
+            return MalformedRequest("The request has no body.", hint="Send a JSON object.")
+        if isinstance(error.body, bytes):
+            return MalformedRequest(
+                "The body was not sent as JSON.", hint="Send 'Content-Type: application/json'."
+            )
+    name = ".".join(where)
+    reason = first["msg"].removeprefix("Value error, ")
+    kind = MessageTooLong if first["type"] == "message_too_long" else MalformedRequest
+    said = f"'{name}': {reason}" if name else reason
+    return kind(said if said.endswith(".") else f"{said}.", param=name or None)

@@ -1,0 +1,142 @@
+"""Runs the application: address, limits, and an orderly end."""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from novasystem import log
+from novasystem.errors import ConfigurationError, EngineUnavailable
+from novasystem.http.guard import is_loopback
+from novasystem.settings import Settings
+
+__all__ = ["check_address", "serve"]
+
+_log = structlog.get_logger(__name__)
+_HEAD_S = 10.0
+_BODY_S = 30.0
+_KEEP_ALIVE_S = 30
+
+
+def check_address(settings: Settings) -> None:
+    """Refuse an address that others can reach where no key is set."""
+    if not is_loopback(settings.host) and not settings.api_keys:
+        raise ConfigurationError(
+            f"'{settings.host}' can be reached from other machines, and no key is set: whoever "
+            "finds the server could use it.",
+            hint="Set NOVA_API_KEYS to a long random text (and allowed_hosts to the names under "
+            "which it is asked), or serve on 127.0.0.1.",
+        )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which lets open streams finish, and then ends them with a word."""
+
+    def __init__(self, config: uvicorn.Config, drain_s: float) -> None:
+        super().__init__(config)
+        self._drain_s = drain_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = _bound(self)
+            await _log.ainfo("listening", url=f"http://{host}:{port}", pid=os.getpid())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = getattr(self.config.loaded_app, "state", None) or _app_state(self.config)
+        state.draining = True
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain_s
+        # A second signal sets a plain flag, which nothing can wait for.
+        while len(state.streams) and loop.time() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        state.streams.end(
+            EngineUnavailable(
+                "server", "The server is shutting down.", hint="Ask again once it is back."
+            )
+        )
+        await super().shutdown(sockets)
+
+
+def _app_state(config: uvicorn.Config) -> Any:
+    app = config.loaded_app
+    while not hasattr(app, "state"):
+        app = app.app
+    return app.state
+
+
+def _bound(server: uvicorn.Server) -> tuple[str, int]:
+    for one in server.servers:
+        for sock in one.sockets:
+            name = sock.getsockname()
+            host = f"[{name[0]}]" if ":" in name[0] else name[0]
+            return host, name[1]
+    return server.config.host, server.config.port
+
+
+def serve(settings: Settings, *, reload: bool = False, config: Path | None = None) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    Raises ``ConfigurationError`` where the settings cannot be used.
+    """
+    check_address(settings)
+    log.configure(settings.log_level, settings.log_format)
+    if reload:
+        return _serve_reloading(settings, config)
+    from novasystem.app import create_app
+    from novasystem.http.protocol import limited_protocol
+
+    protocol = limited_protocol(head_s=_HEAD_S, body_s=_BODY_S, send_s=settings.send_timeout_s)
+    server = _Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            http=protocol,
+            ws="none",
+            loop="auto",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            limit_concurrency=settings.max_connections,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=5,
+            backlog=2048,
+        ),
+        settings.shutdown_timeout_s,
+    )
+    server.run()
+    return 0 if server.started else 1
+
+
+def _serve_reloading(settings: Settings, config: Path | None) -> int:
+    """For those who change the code: uvicorn starts a process anew for each change.
+
+    The process reads its settings itself, so what flags said is handed on in the environment.
+    """
+    os.environ["NOVA_HOST"] = settings.host
+    os.environ["NOVA_PORT"] = str(settings.port)
+    os.environ["NOVA_LOG_LEVEL"] = settings.log_level
+    os.environ["NOVA_EMBEDDED"] = settings.embedded
+    if config is not None:
+        os.environ["NOVA_CONFIG"] = str(config)
+    uvicorn.run(
+        "novasystem.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        reload=True,
+        reload_dirs=[str(Path(__file__).parent)],
+        log_level=settings.log_level,
+        ws="none",
+        timeout_graceful_shutdown=5,
+    )
+    return 0
