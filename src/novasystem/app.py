@@ -12,13 +12,16 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-import novasystem
+from novasystem import __version__
 from novasystem.chat.router import router as chat_router
+from novasystem.chat.schemas import ChatRequest
 from novasystem.completions.router import router as completions_router
+from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
 from novasystem.engines.kinds import build_registry
 from novasystem.engines.registry import Registry
 from novasystem.errors import EngineError
 from novasystem.http import docs, errors
+from novasystem.http.body import describe_bodies
 from novasystem.http.guard import Guard
 from novasystem.http.observe import Metrics, Observe
 from novasystem.http.sse import OpenStreams, StreamLimits
@@ -40,7 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="NovaSystem",
         summary="Measure, serve and keep the language models that you run yourself.",
-        version=novasystem.__version__,
+        version=__version__,
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
@@ -57,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     for router in (chat_router, completions_router, system_router):
         app.include_router(router)
+    describe_bodies(app, (ChatRequest, CompletionRequest, EmbeddingRequest))
     docs.install(app)
     # The last one added is the outermost.
     if settings.cors_origins:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,14 @@ def serve(settings: Settings, *, reload: bool = False, config: Path | None = Non
         ),
         settings.shutdown_timeout_s,
     )
+    # Uvicorn raises the signal that ended it once more, which would end us with an error.
+    signal.signal(signal.SIGTERM, _leave)
     server.run()
     return 0 if server.started else 1
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 def _serve_reloading(settings: Settings, config: Path | None) -> int:

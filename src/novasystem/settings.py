@@ -135,6 +135,14 @@ class Settings(BaseModel):
         )
 
     @model_validator(mode="after")
+    def _origins_are_listed(self) -> "Settings":
+        for origin in self.cors_origins:
+            if "://" not in origin or origin.endswith("/"):
+                msg = f"'{origin}' is not an origin such as https://app.example.org"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _aliases_lead_to_models(self) -> "Settings":
         for alias, target in self.aliases.items():
             if target in self.aliases:

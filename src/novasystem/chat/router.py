@@ -7,13 +7,13 @@ from fastapi import APIRouter, Request, Response
 from novasystem.chat.encode import encode, stream_error
 from novasystem.chat.schemas import ChatRequest
 from novasystem.engines.requests import GenerateRequest, Message
-from novasystem.http.body import StrictRoute
+from novasystem.http.body import read_body, takes
 from novasystem.http.errors import CHAT_PATH
 from novasystem.http.sse import SseResponse
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Chat"], route_class=StrictRoute)
+router = APIRouter(tags=["Chat"])
 
 _RESPONSES: dict[int | str, dict[str, object]] = {
     200: {
@@ -29,10 +29,14 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
 
 
 @router.post(
-    CHAT_PATH, summary="Say something, and see the answer as it comes", responses=_RESPONSES
+    CHAT_PATH,
+    summary="Say something, and see the answer as it comes",
+    responses=_RESPONSES,
+    openapi_extra=takes(ChatRequest),
 )
-async def chat(body: ChatRequest, request: Request) -> Response:
+async def chat(request: Request) -> Response:
     """The conversation_id comes back in the last event. A client that leaves stops the answer."""
+    body = await read_body(request, ChatRequest)
     state = request.app.state
     conversation_id = body.conversation_id or str(uuid4())
     request.scope["nova.log"] = {"conversation_id": conversation_id}

@@ -16,6 +16,7 @@ from novasystem.engines.events import (
     Finished,
     FinishReason,
     ReasoningDelta,
+    Sent,
     TextDelta,
     ToolCallDelta,
     Usage,
@@ -50,7 +51,6 @@ async def chunks(
     after = b',"logprobs":null,"finish_reason":null}' + tail
     before_text = before + b'{"content":'
     after_text = b"}" + after
-    yield before + b'{"role":"assistant","content":"","refusal":null}' + after
     async with aclosing(events):
         async for event in events:
             if isinstance(event, TextDelta):
@@ -64,6 +64,9 @@ async def chunks(
             elif isinstance(event, Finished):
                 reason = orjson.dumps(event.reason)
                 yield before + b'{},"logprobs":null,"finish_reason":' + reason + b"}" + tail
+            elif isinstance(event, Sent):
+                # Not before the engine has accepted the request: a refusal is not a stream.
+                yield before + b'{"role":"assistant","content":"","refusal":null}' + after
     if include_usage:
         yield head + b'],"usage":' + orjson.dumps(_usage(usage)) + b"}\n\n"
     yield _DONE

@@ -7,6 +7,7 @@ from novasystem.completions.schemas import (
     EmbeddingRequest,
     MessageIn,
     ResponseFormat,
+    StreamOptions,
     ToolIn,
 )
 from novasystem.engines.requests import (
@@ -58,6 +59,8 @@ def to_generate(body: CompletionRequest, limits: TimeLimits, max_chars: int) -> 
         refuse_unknown(body.model_extra)
     if body.n not in {None, 1}:
         raise UnsupportedParameter("n", "one answer a request is given; ask several times")
+    if body.stream_options is not None:
+        _check_stream_options(body.stream_options, streamed=bool(body.stream))
     messages = tuple(_message(index, message) for index, message in enumerate(body.messages))
     if sum(len(message.content) for message in messages) > max_chars:
         msg = f"The messages together are longer than {max_chars:,} characters."
@@ -126,6 +129,16 @@ def refuse_unknown(extra: dict[str, Any]) -> None:
         raise UnsupportedParameter(name[:80], "there is no such parameter")
 
 
+def _check_stream_options(options: StreamOptions, *, streamed: bool) -> None:
+    if options.include_usage and not streamed:
+        msg = "'stream_options' means nothing without 'stream: true'."
+        raise InvalidRequest(msg, hint="A whole answer has its usage.", param="stream_options")
+    if options.include_obfuscation:
+        raise UnsupportedParameter(
+            "stream_options.include_obfuscation", "nothing is mixed into a stream"
+        )
+
+
 def _message(index: int, message: MessageIn) -> Message:
     where = f"messages[{index}]"
     for name, value in (message.model_extra or {}).items():
@@ -167,6 +180,10 @@ def _text(where: str, message: MessageIn) -> str:
             raise UnsupportedParameter(
                 f"{where}.content", f"parts of type '{part.type[:40]}' are not understood, text is"
             )
+        for name, value in (part.model_extra or {}).items():
+            # An answer's own parts come back with their annotations; none steers the model.
+            if value is not None and name != "annotations":
+                raise UnsupportedParameter(f"{where}.content", f"a text has no '{name[:80]}'")
     return "".join(part.text or "" for part in content)
 
 

@@ -9,17 +9,22 @@ from novasystem.completions.requests import to_embed, to_generate
 from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
 from novasystem.engines.protocol import Model
 from novasystem.errors import ModelNotFound
-from novasystem.http.body import StrictRoute
+from novasystem.http.body import read_body, takes
 from novasystem.http.sse import AnswerResponse, SseResponse
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
 
 
-@router.post("/chat/completions", summary="Answer a conversation, streamed or whole")
-async def create_completion(body: CompletionRequest, request: Request) -> Response:
+@router.post(
+    "/chat/completions",
+    summary="Answer a conversation, streamed or whole",
+    openapi_extra=takes(CompletionRequest),
+)
+async def create_completion(request: Request) -> Response:
     """OpenAI's chat completions. A client that leaves stops the generation."""
+    body = await read_body(request, CompletionRequest)
     state = request.app.state
     asked = to_generate(body, state.limits, state.settings.max_prompt_chars)
     if body.user or body.metadata:
@@ -37,9 +42,10 @@ async def create_completion(body: CompletionRequest, request: Request) -> Respon
     )
 
 
-@router.post("/embeddings", summary="Vectors for texts")
-async def create_embeddings(body: EmbeddingRequest, request: Request) -> Response:
+@router.post("/embeddings", summary="Vectors for texts", openapi_extra=takes(EmbeddingRequest))
+async def create_embeddings(request: Request) -> Response:
     """OpenAI's embeddings, as numbers or as base64 of 32-bit floats."""
+    body = await read_body(request, EmbeddingRequest)
     state = request.app.state
     asked = to_embed(body, state.limits, state.settings.max_prompt_chars)
     model = body.model or state.registry.default_model

@@ -16,14 +16,14 @@ import orjson
 from novasystem.engines.events import Event, Finished, TextDelta, ToolCallDelta
 from novasystem.engines.protocol import Capabilities
 from novasystem.engines.requests import GenerateRequest, JsonOutput, Message, Tool
-from novasystem.errors import EngineProtocolError, UnsupportedParameter
+from novasystem.errors import EngineProtocolError, InvalidRequest, UnsupportedParameter
 
 __all__ = ["generate_with_tools"]
 
 Generate = Callable[[GenerateRequest], AsyncGenerator[Event, None]]
 
 
-async def generate_with_tools(
+def generate_with_tools(
     engine: str, request: GenerateRequest, capabilities: Capabilities, generate: Generate
 ) -> AsyncGenerator[Event, None]:
     """``generate`` with tools made to work the way ``capabilities`` ask for.
@@ -31,27 +31,17 @@ async def generate_with_tools(
     A forced call that an engine accepted and did not make is an ``EngineProtocolError``.
     """
     if not request.tools or request.tool_choice.mode == "none":
-        plain = replace(request, tools=())
-        async with aclosing(generate(plain)) as events:
-            async for event in events:
-                yield event
-        return
+        return generate(replace(request, tools=()) if request.tools else request)
     forced = request.tool_choice.forced
+    named = request.tool_choice.name
+    if named is not None and all(tool.name != named for tool in request.tools):
+        msg = f"'tool_choice' names '{named}', which is not among the tools."
+        raise InvalidRequest(msg, param="tool_choice")
     one_only = request.parallel_tool_calls is False
     if capabilities.tools == "native" and (
         capabilities.tool_choice or not (forced or one_only or request.json_output)
     ):
-        async with aclosing(generate(request)) as events:
-            called = False
-            async for event in events:
-                called = called or isinstance(event, ToolCallDelta)
-                if forced and not called and isinstance(event, Finished):
-                    if event.reason == "length":
-                        yield event
-                        return
-                    raise _ignored(engine)
-                yield event
-        return
+        return _native(engine, request, generate)
     if not capabilities.json_schema:
         raise UnsupportedParameter(
             "tools",
@@ -63,8 +53,23 @@ async def generate_with_tools(
         raise UnsupportedParameter(
             "stop", f"'{request.model}' calls tools through constrained JSON, which it would cut"
         )
-    async with aclosing(generate(_constrain(request))) as events:
-        async for event in _calls(engine, request, events):
+    return _constrained(engine, request, generate)
+
+
+async def _native(
+    engine: str, request: GenerateRequest, generate: Generate
+) -> AsyncGenerator[Event, None]:
+    """The engine's own calls, which are there, and of the named tool, where that was asked for."""
+    forced, named = request.tool_choice.forced, request.tool_choice.name
+    missing = forced
+    async with aclosing(generate(request)) as events:
+        async for event in events:
+            if isinstance(event, ToolCallDelta):
+                missing = False
+                if named is not None and event.name not in {None, named}:
+                    raise _ignored(engine)
+            elif missing and isinstance(event, Finished) and event.reason != "length":
+                raise _ignored(engine)
             yield event
 
 
@@ -152,39 +157,46 @@ def _flattened(messages: tuple[Message, ...]) -> list[Message]:
     return flat
 
 
-async def _calls(
-    engine: str, request: GenerateRequest, events: AsyncGenerator[Event, None]
+async def _constrained(
+    engine: str, request: GenerateRequest, generate: Generate
 ) -> AsyncGenerator[Event, None]:
     parts: list[TextDelta] = []
-    async for event in events:
-        if isinstance(event, TextDelta):
-            parts.append(event)
-        elif isinstance(event, Finished):
-            answer = _answer(engine, parts, event)
-            if answer is not None:
-                yield answer
-            called = isinstance(answer, ToolCallDelta)
-            yield Finished("tool_calls" if called else event.reason, event.arrival)
-        else:
-            yield event
+    async with aclosing(generate(_constrain(request))) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                parts.append(event)
+            elif isinstance(event, Finished):
+                answer = _answer(engine, request, parts, event)
+                if answer is not None:
+                    yield answer
+                called = isinstance(answer, ToolCallDelta)
+                yield Finished("tool_calls" if called else event.reason, event.arrival)
+            else:
+                yield event
 
 
 def _answer(
-    engine: str, parts: list[TextDelta], finished: Finished
+    engine: str, request: GenerateRequest, parts: list[TextDelta], finished: Finished
 ) -> TextDelta | ToolCallDelta | None:
     text = "".join(part.text for part in parts)
     try:
         value = orjson.loads(text)
-        if "answer" in value:
+        if not request.tool_choice.forced and "answer" in value:
             answer = value["answer"]
             said = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
             return TextDelta(said, parts[-1].arrival) if said else None
+        name, arguments = value["name"], value["arguments"]
+        wanted = request.tool_choice.name
+        if name not in ([tool.name for tool in request.tools] if wanted is None else [wanted]):
+            raise KeyError(name)
+        if not isinstance(arguments, dict):
+            raise TypeError(arguments)
         return ToolCallDelta(
             index=0,
-            arguments=orjson.dumps(value["arguments"]).decode(),
+            arguments=orjson.dumps(arguments).decode(),
             arrival=parts[-1].arrival,
             id=f"call_{secrets.token_hex(12)}",
-            name=value["name"],
+            name=name,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         if finished.reason == "length":

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from novasystem.errors import Overloaded
 
@@ -27,16 +25,12 @@ class Gate:
     def queued(self) -> int:
         return len(self._queue)
 
-    @asynccontextmanager
-    async def enter(self, wait_s: float) -> AsyncIterator[None]:
+    async def enter(self, wait_s: float) -> None:
+        """Wait for a place, at most ``wait_s``; whoever has one gives it back by :meth:`leave`."""
         if self.active < self._max_concurrent and not self._queue:
             self.active += 1
         else:
             await self._wait(wait_s)
-        try:
-            yield
-        finally:
-            self._leave()
 
     async def _wait(self, wait_s: float) -> None:
         if len(self._queue) >= self._max_queued:
@@ -54,7 +48,7 @@ class Gate:
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 # The turn came at the same moment: it goes to the next in line.
-                self._leave()
+                self.leave()
             elif turn in self._queue:
                 self._queue.remove(turn)
             if isinstance(error, TimeoutError):
@@ -65,7 +59,7 @@ class Gate:
                 ) from error
             raise
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Hand the place on, so that ``active`` never falls while somebody waits."""
         while self._queue:
             turn = self._queue.popleft()

@@ -9,13 +9,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 import orjson
 
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import (
+    ConfigurationError,
     EngineError,
     EngineProtocolError,
     EngineRejected,
@@ -24,7 +28,7 @@ from novasystem.errors import (
     TimeLimit,
 )
 
-__all__ = ["Reads", "Transport", "error_text"]
+__all__ = ["Reads", "Transport", "checked_address", "error_text"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -41,17 +45,29 @@ class _Body(aiohttp.BytesPayload):
         self.sent_at_ns = time.perf_counter_ns()
 
 
-class _Trace:
-    """What aiohttp's hooks tell about one request."""
+class _Opening:
+    """Whether a connection was opened for the request that is being sent."""
 
-    __slots__ = ("reused",)
+    __slots__ = ("opened",)
 
     def __init__(self) -> None:
-        self.reused = False
+        self.opened = False
 
 
-async def _on_reuse(_session: Any, context: Any, _params: Any) -> None:
-    context.trace_request_ctx.reused = True
+# aiohttp's tracing tells this too, at the price of a dozen calls a request.
+_opening: ContextVar[_Opening] = ContextVar("_opening")
+
+
+class _TcpConnector(aiohttp.TCPConnector):
+    async def _create_connection(self, *args: Any) -> Any:
+        _opening.get().opened = True
+        return await super()._create_connection(*args)
+
+
+class _UnixConnector(aiohttp.UnixConnector):
+    async def _create_connection(self, *args: Any) -> Any:
+        _opening.get().opened = True
+        return await super()._create_connection(*args)
 
 
 class Reads:
@@ -136,7 +152,7 @@ class Reads:
         now = self._loop.time()
         if now < at:
             self._timer = self._loop.call_at(at, self._look)
-        elif self._waiting:
+        elif self._waiting or limit == "total":
             transport = self._transport
             self._content.set_exception(
                 EngineTimeout(transport.engine, limit, limit_s, where=transport.where)
@@ -244,7 +260,8 @@ class Transport:
         by_total = limits.total_s < limits.first_token_s
         limit_s = limits.total_s if by_total else limits.first_token_s
         while True:
-            trace = _Trace()
+            opening = _Opening()
+            _opening.set(opening)
             data = None if payload is None else _Body(payload, content_type="application/json")
             try:
                 async with asyncio.timeout(limit_s):
@@ -252,12 +269,8 @@ class Transport:
                         method,
                         self._base_url + path,
                         data=data,
-                        headers=self._headers,
                         allow_redirects=False,
-                        timeout=aiohttp.ClientTimeout(
-                            total=None, sock_connect=limits.connect_s, sock_read=None
-                        ),
-                        trace_request_ctx=trace,
+                        timeout=_client_timeout(limits.connect_s),
                     )
             except (aiohttp.ServerTimeoutError, aiohttp.ConnectionTimeoutError) as error:
                 raise EngineTimeout(
@@ -278,7 +291,7 @@ class Transport:
                     reached=False,
                 ) from error
             except (aiohttp.ClientError, OSError) as error:
-                if trace.reused and not fresh and _before_any_byte(error):
+                if not opening.opened and not fresh and _before_any_byte(error):
                     fresh = True
                     continue
                 if isinstance(error, aiohttp.ClientResponseError):
@@ -289,23 +302,21 @@ class Transport:
                     ) from error
                 raise self.broken(error) from error
             sent_at_ns = data.sent_at_ns if data is not None else 0
-            return response, sent_at_ns or time.perf_counter_ns(), trace.reused
+            return response, sent_at_ns or time.perf_counter_ns(), not opening.opened
 
     def _session(self, fresh: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(fresh)
         if session is None:
             connector: aiohttp.BaseConnector
             if self._unix_socket:
-                connector = aiohttp.UnixConnector(self._unix_socket, limit=0, force_close=fresh)
+                connector = _UnixConnector(self._unix_socket, limit=0, force_close=fresh)
             else:
-                connector = aiohttp.TCPConnector(limit=0, force_close=fresh)
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_on_reuse)
+                connector = _TcpConnector(limit=0, force_close=fresh)
             session = self._sessions[fresh] = aiohttp.ClientSession(
                 connector=connector,
+                headers=self._headers,
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[trace],
                 trust_env=False,
             )
         return session
@@ -341,6 +352,18 @@ class Transport:
         )
 
 
+def checked_address(address: str) -> SplitResult:
+    """The parts of an engine's address; ``ConfigurationError`` where it is none."""
+    try:
+        parts = urlsplit(address)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    msg = f"'{address}' is not an address of an engine."
+    raise ConfigurationError(msg, hint="Write it like http://127.0.0.1:8080.")
+
+
 def error_text(body: bytes | object) -> str:
     """What an error's body says, in any of the shapes that engines use."""
     value = body
@@ -352,7 +375,19 @@ def error_text(body: bytes | object) -> str:
     for key in ("error", "message", "detail"):
         if isinstance(value, dict) and key in value:
             value = value[key]
-    return value if isinstance(value, str) else orjson.dumps(value).decode()[:500]
+    if isinstance(value, str):
+        return value[:500]
+    try:
+        return orjson.dumps(value).decode()[:500]
+    except TypeError:
+        # It reads what is nested 1024 deep, and writes 254.
+        return "an error that is nested too deeply to be shown"
+
+
+@cache
+def _client_timeout(connect_s: float) -> aiohttp.ClientTimeout:
+    """Of aiohttp's own limits only the one on connecting; the others are kept by ``Reads``."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=None)
 
 
 def _before_any_byte(error: Exception) -> bool:

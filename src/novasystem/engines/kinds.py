@@ -87,7 +87,9 @@ def _wanted(settings: Settings) -> dict[str, EngineSettings]:
             model_name=NOVA_TINY,
             context_tokens=NOVA_TINY_CONTEXT,
             slots=settings.embedded_slots,
-            threads=settings.embedded_threads,
+            # A model this small gains nothing by a second thread, and on a busy machine loses much:
+            # a token then waits until both threads have had their turn.
+            threads=settings.embedded_threads or 1,
             max_concurrent=settings.embedded_slots,
             max_queued=256,
         )

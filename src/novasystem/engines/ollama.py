@@ -8,14 +8,22 @@ from typing import Any
 
 from novasystem.engines.constrained import generate_with_tools
 from novasystem.engines.events import Event
-from novasystem.engines.http import Transport
+from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.ollama_wire import OPTIONS, SAMPLING, LineDecoder, encode_request
 from novasystem.engines.protocol import Capabilities, Health, Model
 from novasystem.engines.refusal import check, refused
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
 from novasystem.engines.sse import NdjsonSplitter
 from novasystem.engines.stream import stream
-from novasystem.errors import EngineError, EngineProtocolError, EngineRejected
+from novasystem.errors import (
+    EngineError,
+    EngineProtocolError,
+    EngineRejected,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    UnsupportedParameter,
+)
 
 __all__ = ["OllamaEngine"]
 
@@ -29,6 +37,7 @@ class OllamaEngine:
     kind = "ollama"
 
     def __init__(self, name: str, address: str, *, api_key: str | None = None) -> None:
+        checked_address(address)
         self.name = name
         self._transport = Transport(
             name, address, headers={"Authorization": f"Bearer {api_key}"} if api_key else None
@@ -45,7 +54,7 @@ class OllamaEngine:
             loaded = {item["name"] for item in running.get("models") or ()}
             items = tags.get("models") or []
             details = await asyncio.gather(
-                *(self._show(item["name"], item.get("digest", "")) for item in items)
+                *(self._details(item["name"], item.get("digest", "")) for item in items)
             )
             return [
                 self._model(item, shown, item["name"] in loaded)
@@ -73,6 +82,13 @@ class OllamaEngine:
             loaded=loaded,
             capabilities=tuple(shown.get("capabilities") or ()),
         )
+
+    async def _details(self, model: str, digest: str) -> dict[str, Any]:
+        """As ``_show``, but a model that is gone or broken must not hide all the others."""
+        try:
+            return await self._show(model, digest)
+        except (EngineRejected, InvalidRequest, ModelNotFound, Overloaded):
+            return {}
 
     async def _show(self, model: str, digest: str = "") -> dict[str, Any]:
         """``/api/show``, kept per digest: a model pulled anew is asked about anew."""
@@ -105,10 +121,20 @@ class OllamaEngine:
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         capabilities = await self.capabilities(request.model)
         check(self.name, request, capabilities)
+        await self._check_window(request)
         answer = generate_with_tools(self.name, request, capabilities, self._stream)
         async with aclosing(answer) as events:
             async for event in events:
                 yield event
+
+    async def _check_window(self, request: GenerateRequest) -> None:
+        """Ollama takes a larger window than the model has, and says so in its log alone."""
+        asked = request.options.get("num_ctx")
+        trained = _trained_context(await self._show(request.model))
+        if isinstance(asked, int) and trained is not None and asked > trained:
+            raise UnsupportedParameter(
+                "num_ctx", f"the window of '{request.model}' has {trained} tokens at most"
+            )
 
     def _stream(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         body = encode_request(request)
@@ -172,6 +198,10 @@ def _context(shown: dict[str, Any]) -> int | None:
         name, _, number = line.partition(" ")
         if name == "num_ctx" and number.strip().isdigit():
             return int(number)
+    return _trained_context(shown)
+
+
+def _trained_context(shown: dict[str, Any]) -> int | None:
     info = shown.get("model_info") or {}
     trained = info.get(f"{info.get('general.architecture')}.context_length")
     return int(trained) if trained else None

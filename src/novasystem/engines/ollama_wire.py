@@ -21,6 +21,7 @@ from novasystem.engines.events import (
     ToolCallDelta,
     Usage,
 )
+from novasystem.engines.http import error_text
 from novasystem.engines.requests import GenerateRequest, Message
 from novasystem.engines.sse import Frame
 from novasystem.engines.stream import StreamFault
@@ -58,6 +59,10 @@ def encode_request(request: GenerateRequest) -> dict[str, Any]:
         "messages": [_message(message) for message in request.messages],
         "stream": True,
         "options": options,
+        # By default a prompt that does not fit is cut, and an answer that does not fit drops the
+        # beginning, both without a word.
+        "truncate": False,
+        "shift": False,
     }
     if "keep_alive" in request.options:
         body["keep_alive"] = request.options["keep_alive"]
@@ -107,26 +112,33 @@ def _object(arguments: str) -> dict[str, Any]:
 
 
 class LineDecoder:
-    """Turns the lines of one answer into events; ``done`` once the last one has come."""
+    """Turns the lines of one answer into events; ``done`` once the last one has come.
 
-    def __init__(self) -> None:
+    ``tools``: whether tools were offered. Then Ollama swallows what looks like a call and is none
+    (an unknown name, broken JSON): such an answer is empty, and a :class:`StreamFault`.
+    """
+
+    def __init__(self, *, tools: bool = False) -> None:
         self.done = False
+        self._tools = tools
+        self._said = False
         self._calls = 0
 
     def decode(self, frame: Frame, arrival: Arrival) -> list[Event]:
         """The events of one line; raises :class:`StreamFault`."""
         try:
             line = orjson.loads(frame.data)
-            if "error" in line:
-                raise StreamFault(str(line["error"]), reported=True)
+            if line.get("error"):
+                raise StreamFault(error_text(line), reported=True)
             message = line.get("message") or {}
             events: list[Event] = []
             if thinking := message.get("thinking"):
-                events.append(ReasoningDelta(thinking, arrival))
+                events.append(ReasoningDelta(_text(thinking), arrival))
             if text := message.get("content"):
-                events.append(TextDelta(text, arrival))
+                events.append(TextDelta(_text(text), arrival))
             for call in message.get("tool_calls") or ():
                 events.append(self._call(call, arrival))
+            self._said = self._said or bool(events)
             if line.get("done"):
                 events += self._end(line, arrival)
         except (
@@ -152,14 +164,17 @@ class LineDecoder:
 
     def _call(self, call: dict[str, Any], arrival: Arrival) -> ToolCallDelta:
         function = call["function"]
+        arguments = function.get("arguments") or {}
+        if not isinstance(arguments, str):
+            arguments = orjson.dumps(arguments).decode()
         index = self._calls
         self._calls += 1
         return ToolCallDelta(
             index=index,
-            arguments=orjson.dumps(function.get("arguments") or {}).decode(),
+            arguments=arguments,
             arrival=arrival,
-            id=call.get("id") or f"call_{secrets.token_hex(12)}",
-            name=function["name"],
+            id=_text(call.get("id") or f"call_{secrets.token_hex(12)}"),
+            name=_text(function["name"]),
         )
 
     def _end(self, line: dict[str, Any], arrival: Arrival) -> list[Event]:
@@ -167,21 +182,38 @@ class LineDecoder:
         reason: FinishReason = "length" if line.get("done_reason") == "length" else "stop"
         if self._calls:
             reason = "tool_calls"
-        evaluated = line.get("prompt_eval_count")
+        # The end token counts too: an answer of one token is empty by right.
+        elif self._tools and not self._said and (line.get("eval_count") or 0) > 1:
+            msg = "the model tried to call a tool in a way that Ollama could not read"
+            raise StreamFault(msg)
+        evaluated = _count(line.get("prompt_eval_count"))
+        generated = _count(line.get("eval_count"))
         usage = Usage(
             prompt_tokens=evaluated,
-            completion_tokens=line.get("eval_count"),
+            completion_tokens=generated,
             timings=ServerTimings(
                 load_s=_seconds(line, "load_duration"),
                 prefill_tokens=evaluated,
                 prefill_s=_seconds(line, "prompt_eval_duration"),
-                decode_tokens=line.get("eval_count"),
+                decode_tokens=generated,
                 decode_s=_seconds(line, "eval_duration"),
                 total_s=_seconds(line, "total_duration"),
             ),
             arrival=arrival,
         )
         return [usage, Finished(reason, arrival)]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _count(value: Any) -> int | None:
+    if value is not None and not isinstance(value, int):
+        raise TypeError(value)
+    return value
 
 
 def _seconds(line: dict[str, Any], name: str) -> float | None:

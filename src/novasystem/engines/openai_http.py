@@ -5,17 +5,26 @@ What differs between them is data: a flavour, told by how the server describes i
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from novasystem.engines.constrained import generate_with_tools
-from novasystem.engines.events import Event
-from novasystem.engines.http import Transport
+from novasystem.engines.events import Event, ToolCallDelta
+from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.openai_wire import ChunkDecoder, encode_request
 from novasystem.engines.protocol import Capabilities, Health, Model
 from novasystem.engines.refusal import check, refused
-from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
+from novasystem.engines.requests import (
+    Embeddings,
+    EmbedRequest,
+    GenerateRequest,
+    Message,
+    Sampling,
+    TimeLimits,
+    Tool,
+    ToolChoice,
+)
 from novasystem.engines.sse import SseSplitter
 from novasystem.engines.stream import stream
 from novasystem.errors import EngineError, EngineProtocolError, EngineRejected, InvalidRequest
@@ -23,6 +32,14 @@ from novasystem.errors import EngineError, EngineProtocolError, EngineRejected, 
 __all__ = ["FLAVOURS", "Flavour", "OpenAIEngine", "split_address"]
 
 _PROBE = TimeLimits(connect_s=2, first_token_s=5, between_tokens_s=5, total_s=10)
+
+_TRIAL = GenerateRequest(
+    model="",
+    messages=(Message("user", "Call the tool ping."),),
+    sampling=Sampling(temperature=0.0, max_tokens=48),
+    tools=(Tool("ping", "Answers.", {"type": "object", "properties": {}}),),
+    tool_choice=ToolChoice("required"),
+)
 
 _STANDARD = frozenset(
     {
@@ -45,6 +62,8 @@ class Flavour:
     names: Mapping[str, str] = field(default_factory=dict)
     options: frozenset[str] = frozenset()
     reasoning_switch: bool = False
+    named_choice: bool = True
+    """Whether a tool can be required by its name."""
 
 
 FLAVOURS: dict[str, Flavour] = {
@@ -53,6 +72,8 @@ FLAVOURS: dict[str, Flavour] = {
         sampling=_STANDARD | {"top_k", "min_p", "repeat_penalty"},
         options=frozenset({"cache_prompt", "id_slot", "n_keep", "typical_p", "mirostat"}),
         reasoning_switch=True,
+        # It takes an object as tool_choice and ignores it, with a line in its log.
+        named_choice=False,
     ),
     "vllm": Flavour(
         sampling=_STANDARD | {"top_k", "min_p", "repeat_penalty"},
@@ -81,10 +102,7 @@ def split_address(address: str) -> tuple[str, str]:
 
     An address without a path is taken to have its API under ``/v1``.
     """
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        msg = f"'{address}' is not an address such as http://127.0.0.1:8080/v1."
-        raise InvalidRequest(msg)
+    parts = checked_address(address)
     return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/") or "/v1"
 
 
@@ -121,12 +139,13 @@ class OpenAIEngine:
         )
         self.where = self._transport.where
         self._capabilities: dict[str, Capabilities] = {}
+        self._proven: set[str] = set()
 
     async def models(self) -> list[Model]:
         answer = await self._transport.get_json(f"{self._prefix}/models", _PROBE)
         try:
             return [self._model(item) for item in answer["data"]]
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineProtocolError(
                 self.name,
                 f"Engine '{self.name}' at {self.where} does not list its models as OpenAI does.",
@@ -178,7 +197,7 @@ class OpenAIEngine:
 
     async def _props(self, model: str) -> dict[str, Any]:
         try:
-            answer = await self._transport.get_json(f"/props?model={model}", _PROBE)
+            answer = await self._transport.get_json(f"/props?model={quote(model, safe='')}", _PROBE)
         except EngineRejected:
             return {}
         return answer if isinstance(answer, dict) else {}
@@ -186,13 +205,42 @@ class OpenAIEngine:
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         capabilities = await self.capabilities(request.model)
         check(self.name, request, capabilities)
+        if request.tools and request.tool_choice.mode != "none":
+            capabilities = await self._proved(request, capabilities)
         answer = generate_with_tools(self.name, request, capabilities, self._stream)
         async with aclosing(answer) as events:
             async for event in events:
                 yield event
 
+    async def _proved(self, request: GenerateRequest, claimed: Capabilities) -> Capabilities:
+        """``claimed``, with native tools only where a tool really gets called.
+
+        llama.cpp says of templates that they support tools, and where it then cannot make a parser
+        for one, it answers prose where a call is required. So it is tried once for each model.
+        """
+        unsure = self._tools is None and self._flavour_name == "llamacpp"
+        if not unsure or claimed.tools != "native" or request.model in self._proven:
+            return claimed
+        trial = replace(_TRIAL, model=request.model, limits=request.limits)
+        called = False
+        try:
+            async with aclosing(self._stream(trial)) as events:
+                async for event in events:
+                    if called := isinstance(event, ToolCallDelta):
+                        break
+        except (EngineProtocolError, EngineRejected, InvalidRequest):
+            pass
+        self._proven.add(request.model)
+        proved = claimed if called else replace(claimed, tools="constrained")
+        self._capabilities[request.model] = proved
+        return proved
+
     def _stream(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         flavour = FLAVOURS[self._flavour_name or "openai"]
+        choice = request.tool_choice
+        if choice.name is not None and not flavour.named_choice:
+            named = tuple(tool for tool in request.tools if tool.name == choice.name)
+            request = replace(request, tools=named, tool_choice=ToolChoice("required"))
         body = encode_request(request, names=flavour.names)
         path = f"{self._prefix}/chat/completions"
         return stream(self._transport, path, body, request, SseSplitter(), ChunkDecoder())

@@ -115,7 +115,7 @@ class ChunkDecoder:
     def __init__(self) -> None:
         self.done = False
         self._finish: tuple[FinishReason, Arrival] | None = None
-        self._usage: dict[str, Any] | None = None
+        self._usage: tuple[int | None, int | None, int | None, int | None] | None = None
         self._timings: ServerTimings | None = None
         self._last: Arrival | None = None
         self._calls: dict[int, str] = {}
@@ -138,7 +138,7 @@ class ChunkDecoder:
             shown = data[:80].decode("utf-8", "replace")
             msg = f"a chunk is not a JSON object: {shown!r}"
             raise StreamFault(msg) from error
-        if choices is None and "error" in chunk:
+        if chunk.get("error") or chunk.get("object") == "error":
             raise StreamFault(error_text(chunk), reported=True)
         try:
             return self._chunk(chunk, choices, arrival)
@@ -155,16 +155,14 @@ class ChunkDecoder:
             msg = "the answer ended without a finish reason"
             raise StreamFault(msg)
         events: list[Event] = []
-        usage = self._usage or {}
-        if self._usage is not None or self._timings is not None:
+        if self._usage or self._timings is not None:
+            prompt, completion, cached, reasoning = self._usage or (None, None, None, None)
             events.append(
                 Usage(
-                    prompt_tokens=usage.get("prompt_tokens"),
-                    completion_tokens=usage.get("completion_tokens"),
-                    cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-                    reasoning_tokens=(usage.get("completion_tokens_details") or {}).get(
-                        "reasoning_tokens"
-                    ),
+                    prompt_tokens=prompt,
+                    completion_tokens=completion,
+                    cached_tokens=cached,
+                    reasoning_tokens=reasoning,
                     timings=self._timings,
                     arrival=self._last,
                 )
@@ -181,39 +179,69 @@ class ChunkDecoder:
         if choices:
             choice = choices[0]
             delta = choice.get("delta") or {}
-            if text := delta.get("content"):
-                if not isinstance(text, str):
-                    raise TypeError(text)
-                events.append(TextDelta(text, arrival))
             if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-                events.insert(0, ReasoningDelta(str(reasoning), arrival))
+                events.append(ReasoningDelta(_text(reasoning), arrival))
+            if text := delta.get("content"):
+                events.append(TextDelta(_text(text), arrival))
             if calls := delta.get("tool_calls"):
                 events += self._tool_calls(calls, arrival)
-            if (finish := choice.get("finish_reason")) is not None:
+            if finish := choice.get("finish_reason"):
+                if finish == "error":
+                    msg = "the generation failed, and the engine does not say why"
+                    raise StreamFault(msg, reported=True)
                 self._finish = (_FINISH.get(finish, "stop"), arrival)
         if usage := chunk.get("usage"):
-            self._usage = dict(usage)
+            self._usage = (
+                _count(usage.get("prompt_tokens")),
+                _count(usage.get("completion_tokens")),
+                _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens")),
+                _count((usage.get("completion_tokens_details") or {}).get("reasoning_tokens")),
+            )
         if timings := chunk.get("timings"):
             self._timings = _llama_timings(timings)
         return events or [Chunk(arrival)]
 
     def _tool_calls(self, calls: list[dict[str, Any]], arrival: Arrival) -> Iterator[Event]:
-        for position, call in enumerate(calls):
-            index = int(call.get("index", position))
+        for call in calls:
+            index = self._index(call)
             function = call.get("function") or {}
             arguments = function.get("arguments") or ""
             if not isinstance(arguments, str):
                 arguments = orjson.dumps(arguments).decode()
             known = index in self._calls
             if not known:
-                self._calls[index] = call.get("id") or f"call_{index}"
+                self._calls[index] = _text(call.get("id") or f"call_{index}")
             yield ToolCallDelta(
                 index=index,
                 arguments=arguments,
                 arrival=arrival,
                 id=None if known else self._calls[index],
-                name=None if known else function["name"],
+                name=None if known else _text(function["name"]),
             )
+
+    def _index(self, call: dict[str, Any]) -> int:
+        """Which call a piece belongs to; some servers do not number them."""
+        index = call.get("index")
+        if index is not None:
+            return int(index)
+        own = call.get("id")
+        for known, call_id in self._calls.items():
+            if call_id == own:
+                return known
+        begins = bool(own or (call.get("function") or {}).get("name"))
+        return max(self._calls, default=-1) + (begins or not self._calls)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _count(value: Any) -> int | None:
+    if value is not None and not isinstance(value, int):
+        raise TypeError(value)
+    return value
 
 
 def _llama_timings(timings: dict[str, Any]) -> ServerTimings:
@@ -224,8 +252,8 @@ def _llama_timings(timings: dict[str, Any]) -> ServerTimings:
         return None if value is None else float(value) / 1000
 
     return ServerTimings(
-        prefill_tokens=timings.get("prompt_n"),
+        prefill_tokens=_count(timings.get("prompt_n")),
         prefill_s=seconds("prompt_ms"),
-        decode_tokens=timings.get("predicted_n"),
+        decode_tokens=_count(timings.get("predicted_n")),
         decode_s=seconds("predicted_ms"),
     )

@@ -8,6 +8,7 @@ from novasystem.errors import (
     InvalidRequest,
     ModelNotFound,
     NovaError,
+    Overloaded,
     UnsupportedParameter,
 )
 
@@ -33,6 +34,8 @@ def check(engine: str, request: GenerateRequest, capabilities: Capabilities) -> 
         )
 
 
+# Ollama answers 500 to what is wrong with a request.
+_OWN_FAULT = ('option "', "invalid format", "invalid json schema")
 _CONTEXT = ("context size", "context length", "context window", "exceeds the available context")
 
 
@@ -46,6 +49,8 @@ def refused(error: EngineRejected, model: str) -> NovaError:
         )
     if error.status == 404 and "model" in said:
         return ModelNotFound(model, [], hint=error.message)
-    if error.status in {400, 422}:
+    if error.status in {429, 503}:
+        return Overloaded(error.message, hint="Try again shortly.", retry_after_s=2)
+    if error.status in {400, 422} or any(words in said for words in _OWN_FAULT):
         return InvalidRequest(error.message, hint="The engine could not do what was asked.")
     return error

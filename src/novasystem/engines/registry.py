@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import structlog
 
@@ -25,17 +26,30 @@ __all__ = ["Pool", "Registry", "Resolved"]
 _FRESH_S = 2.0
 _DOWN_S = 5.0
 
+Asked = TypeVar("Asked", GenerateRequest, EmbedRequest)
+
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Place:
-    """One address of an engine and what is known of it."""
+    """One address of an engine and what is known of it; ``with place`` is one use of it."""
 
     engine: Engine
     in_flight: int = 0
     down_until: float = 0.0
     models: dict[str, Model] = field(default_factory=dict)
+
+    def __enter__(self) -> Engine:
+        self.in_flight += 1
+        return self.engine
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self.in_flight -= 1
+        if isinstance(error, EngineUnavailable) or (
+            isinstance(error, EngineTimeout) and error.limit == "connect"
+        ):
+            self.down_until = time.monotonic() + _DOWN_S
 
 
 class Pool:
@@ -68,39 +82,31 @@ class Pool:
 
     async def refresh(self) -> None:
         """Ask every address for its models; one that does not answer has none for the moment."""
-        await asyncio.gather(*(self._refresh(place) for place in self.places))
+        found = await asyncio.gather(*(self._refresh(place) for place in self.places))
         self.models = {n: model for place in self.places for n, model in place.models.items()}
-        if self.models:
-            self.problem = None
+        problems = [problem for problem in found if problem is not None]
+        self.problem = problems[0] if problems and not self.models else None
 
-    async def _refresh(self, place: _Place) -> None:
+    async def _refresh(self, place: _Place) -> EngineError | None:
         try:
             models = await place.engine.models()
         except EngineError as error:
             if self.expected and self.problem is None:
                 await _log.awarning("an engine does not answer", engine=self.name, error=str(error))
             place.models = {}
-            self.problem = error
-        else:
-            place.models = {model.name: model for model in models}
-            place.down_until = 0.0
+            return error
+        place.models = {model.name: model for model in models}
+        place.down_until = 0.0
+        return None
 
-    @asynccontextmanager
-    async def place(self, model: str, tried: Sequence[Engine] = ()) -> AsyncIterator[Engine]:
+    def place(self, model: str, tried: Sequence[Engine] = ()) -> _Place:
         """The least loaded address that has the model and was not found down a moment ago."""
+        if len(self.places) == 1:
+            return self.places[0]
         now = time.monotonic()
         places = [p for p in self.places if p.engine not in tried]
         having = [p for p in places if model in p.models] or places
-        place = min(having, key=lambda p: (p.down_until > now, p.in_flight))
-        place.in_flight += 1
-        try:
-            yield place.engine
-        except (EngineUnavailable, EngineTimeout) as error:
-            if isinstance(error, EngineUnavailable) or error.limit == "connect":
-                place.down_until = time.monotonic() + _DOWN_S
-            raise
-        finally:
-            place.in_flight -= 1
+        return min(having, key=lambda p: (p.down_until > now, p.in_flight))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +230,7 @@ class Registry:
 
     async def capabilities(self, name: str | None) -> Capabilities:
         resolved = await self.resolve(name)
-        async with resolved.pool.place(resolved.model) as engine:
+        with resolved.pool.place(resolved.model) as engine:
             return await engine.capabilities(resolved.model)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
@@ -232,14 +238,14 @@ class Registry:
 
         Where an address cannot be reached at all, the next one is asked: nothing was sent yet.
         """
-        resolved = await self.resolve(request.model)
-        asked = replace(request, model=resolved.model)
-        async with resolved.pool.gate.enter(request.limits.first_token_s):
+        pool, asked = await self._addressed(request)
+        await pool.gate.enter(request.limits.first_token_s)
+        try:
             tried: list[Engine] = []
             while True:
                 begun = False
                 try:
-                    async with resolved.pool.place(resolved.model, tried) as engine:
+                    with pool.place(asked.model, tried) as engine:
                         tried.append(engine)
                         async with aclosing(engine.generate(asked)) as events:
                             async for event in events:
@@ -247,17 +253,34 @@ class Registry:
                                 yield event
                     return
                 except (EngineUnavailable, EngineTimeout) as error:
-                    if begun or not _unreached(error) or len(tried) == len(resolved.pool.places):
+                    if begun or not _unreached(error) or len(tried) == len(pool.places):
                         raise
+        finally:
+            pool.gate.leave()
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
+        """As :meth:`generate`: the same queue, and the next address where one is not reached."""
+        pool, asked = await self._addressed(request)
+        await pool.gate.enter(request.limits.first_token_s)
+        try:
+            tried: list[Engine] = []
+            while True:
+                try:
+                    with pool.place(asked.model, tried) as engine:
+                        tried.append(engine)
+                        return await engine.embed(asked)
+                except (EngineUnavailable, EngineTimeout) as error:
+                    if not _unreached(error) or len(tried) == len(pool.places):
+                        raise
+        finally:
+            pool.gate.leave()
+
+    async def _addressed(self, request: Asked) -> tuple[Pool, Asked]:
+        """The engine, and the request with the model as that engine calls it."""
         resolved = await self.resolve(request.model)
-        asked = replace(request, model=resolved.model)
-        async with (
-            resolved.pool.gate.enter(request.limits.first_token_s),
-            resolved.pool.place(resolved.model) as engine,
-        ):
-            return await engine.embed(asked)
+        if request.model == resolved.model:
+            return resolved.pool, request
+        return resolved.pool, replace(request, model=resolved.model)
 
     async def load(self, name: str | None) -> None:
         resolved = await self.resolve(name)

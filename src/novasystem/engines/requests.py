@@ -88,8 +88,12 @@ class Sampling:
 
     def given(self) -> dict[str, Any]:
         """Those that were asked for, by name."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in values.items() if value is not None and value != ()}
+        given: dict[str, Any] = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None and value != ():
+                given[name] = value
+        return given
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ __all__ = ["MAX_FRAME_BYTES", "Frame", "FrameTooLarge", "NdjsonSplitter", "SseSp
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 
 _EOL = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
 
 
 class FrameTooLarge(ValueError):
@@ -29,8 +30,9 @@ class Frame(NamedTuple):
 class SseSplitter:
     """Splits a Server-Sent Events stream (WHATWG HTML, section 9.2.6) into its frames.
 
-    Comments and events without data give no frame. A stream without any CR, which is nearly every
-    one, is cut at blank lines by ``bytearray.find``; the first CR switches to line by line.
+    Comments and events without data give no frame, nor does a byte order mark at the very start.
+    A stream without any CR, which is nearly every one, is cut at blank lines by ``bytearray.find``;
+    the first CR switches to line by line.
     """
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
@@ -38,6 +40,7 @@ class SseSplitter:
         self._buffer = bytearray()
         self._scanned = 0
         self._by_line = False
+        self._begun = False
         self._skip_lf = False
         self._lines: list[bytes] = []
         self._size = 0
@@ -46,10 +49,17 @@ class SseSplitter:
         """The frames that ``data`` completed; raises :class:`FrameTooLarge`."""
         buffer = self._buffer
         buffer += data
+        if not self._begun:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                return []
+            self._begun = True
+            if buffer.startswith(_BOM):
+                del buffer[: len(_BOM)]
+        large = len(buffer) + self._size > self._max
         if not self._by_line and b"\r" in data:
             self._by_line, self._scanned = True, 0
         frames = self._feed_lines() if self._by_line else self._feed_blocks()
-        if len(buffer) + self._size > self._max:
+        if large and (len(buffer) + self._size > self._max or _over(frames, self._max)):
             msg = f"a frame is longer than {self._max} bytes"
             raise FrameTooLarge(msg)
         return frames
@@ -88,6 +98,7 @@ class SseSplitter:
             self._skip_lf = False
             if buffer[0] == 0x0A:
                 del buffer[:1]
+                self._size += 1
                 self._scanned = 0
         start = 0
         search = self._scanned
@@ -125,6 +136,11 @@ def _frames(lines: list[bytes], size: int) -> list[Frame]:
     return [Frame(b"\n".join(data), event, size)] if data else []
 
 
+def _over(frames: list[Frame], limit: int) -> bool:
+    """Whether one of them is too large: the same answer for one big read as for many small."""
+    return any(frame.size > limit for frame in frames)
+
+
 class NdjsonSplitter:
     """Splits newline-delimited JSON into its lines; blank lines give no frame."""
 
@@ -138,6 +154,7 @@ class NdjsonSplitter:
         frames: list[Frame] = []
         buffer = self._buffer
         buffer += data
+        large = len(buffer) > self._max
         start = 0
         search = self._scanned
         while (end := buffer.find(b"\n", search)) >= 0:
@@ -148,7 +165,7 @@ class NdjsonSplitter:
         if start:
             del buffer[:start]
         self._scanned = len(buffer)
-        if len(buffer) > self._max:
+        if large and (len(buffer) > self._max or _over(frames, self._max)):
             msg = f"a line is longer than {self._max} bytes"
             raise FrameTooLarge(msg)
         return frames

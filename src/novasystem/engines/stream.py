@@ -59,6 +59,9 @@ async def stream(
                         if isinstance(event, _TOKENS):
                             reads.token()
                         yield event
+                    if decoder.done:
+                        # What one read brought behind the end is no part of the answer.
+                        break
                 if not data:
                     break
             for event in decoder.end():

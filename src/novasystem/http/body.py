@@ -1,36 +1,71 @@
-"""Request bodies: JSON as the standard has it, and nothing that later turns into a 500.
+"""Request bodies: read within the limit, JSON as the standard has it, checked against a model.
 
 FastAPI's own reader takes NaN, infinities and lone surrogates, which no answer can hold, and
-nesting so deep that it fails later. orjson refuses the first three; the depth is looked at here.
+nesting so deep that it fails later; it also costs as much as everything else that a door does.
 """
 
-import json
-from collections.abc import Callable, Coroutine
-from http import HTTPStatus
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import orjson
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
 
-__all__ = ["StrictRoute", "parse_json"]
+from novasystem.errors import BodyTooLarge, MalformedRequest
+from novasystem.http.errors import malformed
+
+__all__ = ["describe_bodies", "parse_json", "read_body", "takes"]
+
+_REF = "#/components/schemas/{model}"
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def read_body(request: Request, model: type[Body]) -> Body:
+    """The request's body as ``model``; raises ``MalformedRequest`` or ``BodyTooLarge``."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise MalformedRequest(
+            "The body was not sent as JSON.", hint="Send 'Content-Type: application/json'."
+        )
+    settings = request.app.state.settings
+    value = parse_json(await _read(request, settings.max_body_bytes), settings.max_json_depth)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise malformed(error.errors()) from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """The body, counted as it comes: a length that was announced is only a claim."""
+    body = b""
+    async for data in request.stream():
+        body = body + data if body else data
+        if len(body) > limit:
+            raise BodyTooLarge(
+                f"The request's body is over the limit of {limit} bytes.",
+                hint="Send less, or raise max_body_bytes.",
+            )
+    return body
 
 
 def parse_json(body: bytes, max_depth: int) -> Any:
-    """The value of ``body``; raises ``json.JSONDecodeError`` with a sentence that says why not."""
+    """The value of ``body``; raises ``MalformedRequest`` with a sentence that says why not."""
+    if not body:
+        raise MalformedRequest("The request has no body.", hint="Send a JSON object.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        _refuse(error.msg, error.pos)
+        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
     # Every level takes a bracket of its own: few of them need no closer look.
     if body.count(b"[") + body.count(b"{") > max_depth and _deeper_than(value, max_depth):
-        _refuse(f"nested deeper than {max_depth} levels")
+        raise MalformedRequest(
+            f"The body is nested deeper than {max_depth} levels.",
+            hint="Send less deep, or raise max_json_depth.",
+        )
     return value
-
-
-def _refuse(message: str, position: int = 0) -> NoReturn:
-    raise json.JSONDecodeError(message, "", position)
 
 
 def _deeper_than(value: Any, max_depth: int) -> bool:
@@ -47,33 +82,26 @@ def _deeper_than(value: Any, max_depth: int) -> bool:
     return True
 
 
-class _StrictRequest(Request):
-    async def body(self) -> bytes:
-        """The body, counted as it comes: a length that was announced is only a claim."""
-        if not hasattr(self, "_body"):
-            limit = self.app.state.settings.max_body_bytes
-            body = bytearray()
-            async for data in self.stream():
-                body += data
-                if len(body) > limit:
-                    raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            self._body = bytes(body)
-        return self._body
-
-    async def json(self) -> Any:
-        if not hasattr(self, "_json"):
-            max_depth = self.app.state.settings.max_json_depth
-            self._json = parse_json(await self.body(), max_depth)
-        return self._json
+def takes(model: type[BaseModel]) -> dict[str, Any]:
+    """What a route that calls :func:`read_body` says of its body, as its ``openapi_extra``."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-class StrictRoute(APIRoute):
-    """A route whose body is read by :func:`parse_json`: ``APIRouter(route_class=StrictRoute)``."""
+def describe_bodies(app: FastAPI, models: Sequence[type[BaseModel]]) -> None:
+    """Put the schemas that :func:`takes` refers to into the description of ``app``."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title, version=app.version, summary=app.summary, routes=app.routes
+            )
+            _, described = models_json_schema(
+                [(model, "validation") for model in models], ref_template=_REF
+            )
+            components = schema.setdefault("components", {}).setdefault("schemas", {})
+            components.update(described["$defs"])
+            app.openapi_schema = schema
+        return app.openapi_schema
 
-        async def strict(request: Request) -> Response:
-            return await handler(_StrictRequest(request.scope, request.receive))
-
-        return strict
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to do this

@@ -5,6 +5,7 @@ under ``/api`` and beside it with ``{detail, code, hint}``.
 """
 
 import secrets
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -31,7 +32,7 @@ from novasystem.errors import (
     Unauthenticated,
 )
 
-__all__ = ["as_nova_error", "error_response", "install", "openai_error", "status_of"]
+__all__ = ["as_nova_error", "error_response", "install", "malformed", "openai_error", "status_of"]
 
 CHAT_PATH = "/api/v1/chat"
 
@@ -148,7 +149,7 @@ def install(app: FastAPI) -> None:
 
     async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return await on_nova(request, malformed(error))
+        return await on_nova(request, malformed(error.errors()))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -168,29 +169,13 @@ def _http_error(error: HTTPException, request: Request) -> NovaError:
         return HttpError(404, f"There is nothing at {path}. /docs lists what there is.")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return HttpError(405, f"{path} does not take {request.method}.")
-    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        limit = request.app.state.settings.max_body_bytes
-        return BodyTooLarge(
-            f"The request's body is over the limit of {limit} bytes.",
-            hint="Send less, or raise max_body_bytes.",
-        )
     return HttpError(error.status_code, str(error.detail))
 
 
-def malformed(error: RequestValidationError) -> MalformedRequest:
+def malformed(errors: Sequence[Mapping[str, Any]]) -> MalformedRequest:
     """The first thing that is wrong with a request, as one sentence that names the field."""
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
-    if first["type"] == "json_invalid":
-        reason = first.get("ctx", {}).get("error", first["msg"])
-        return MalformedRequest(f"The body is not valid JSON: {reason}.")
-    if first["loc"] == ("body",):
-        if first["type"] == "missing":
-            return MalformedRequest("The request has no body.", hint="Send a JSON object.")
-        if isinstance(error.body, bytes):
-            return MalformedRequest(
-                "The body was not sent as JSON.", hint="Send 'Content-Type: application/json'."
-            )
+    first = errors[0]
+    where = [str(part) for part in first["loc"] if part not in {"query", "path"}]
     name = ".".join(where)
     reason = first["msg"].removeprefix("Value error, ")
     kind = MessageTooLong if first["type"] == "message_too_long" else MalformedRequest

@@ -8,6 +8,7 @@ page out: a ``Host`` that is not ours (DNS rebinding) is refused, and so is a wr
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _OPEN_PATHS = {"/health", "/ready"}
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _WILDCARDS = {"0.0.0.0", "::", ""}
+_HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s:\[\]]+))(:[0-9]{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -122,8 +124,7 @@ def _contains(known: Iterable[bytes], digest: bytes) -> bool:
 
 
 def _host_name(header: str) -> str:
-    """The name in a Host header, without its port and brackets."""
+    """The name in a Host header, without its port and brackets; all of it where it has no name."""
     header = header.strip().casefold()
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0].rstrip(".")
+    found = _HOST.fullmatch(header)
+    return header if found is None else found["address"] or found["name"].removesuffix(".")

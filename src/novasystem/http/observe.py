@@ -14,6 +14,10 @@ _ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _QUIET = {"/health", "/ready", "/metrics"}
 
+# Of every answer: its type is as said, and where it is shown as a page, nothing in it runs.
+_SAFE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_STRICT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
 _log = structlog.get_logger("novasystem.access")
 
 
@@ -51,6 +55,26 @@ class Metrics:
         self.open_streams = Gauge(
             "nova_open_streams", "Streams that are open now.", registry=self.registry
         )
+        # Finding a series by its labels costs several times what counting does.
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._first: dict[str, Histogram] = {}
+
+    def note(self, endpoint: str, method: str, status: int, duration_s: float) -> None:
+        """Count one request; ``status`` 0 is that of a client that left before an answer."""
+        series = self._counted.get((endpoint, method, status))
+        if series is None:
+            series = self._counted[endpoint, method, status] = (
+                self.requests.labels(endpoint, method, str(status) if status else "left"),
+                self.duration.labels(endpoint),
+            )
+        series[0].inc()
+        series[1].observe(duration_s)
+
+    def note_first_byte(self, endpoint: str, after_s: float) -> None:
+        series = self._first.get(endpoint)
+        if series is None:
+            series = self._first[endpoint] = self.first_byte.labels(endpoint)
+        series.observe(after_s)
 
 
 class Observe:
@@ -74,16 +98,20 @@ class Observe:
             nonlocal status, first_byte
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                headers = [*message["headers"], (b"x-request-id", request_id), *_SAFE]
+                if not any(name == b"content-security-policy" for name, _ in headers):
+                    headers.append(_STRICT)
+                message["headers"] = headers
             elif not first_byte and message.get("body"):
                 first_byte = time.perf_counter()
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
-            try:
-                await self._app(scope, receive, observed)
-            finally:
-                self._note(scope, status, started, first_byte)
+        # Each request is a task of its own: what is bound here ends with it.
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            self._note(scope, status, started, first_byte)
 
     def _note(self, scope: Scope, status: int, started: float, first_byte: float) -> None:
         now = time.perf_counter()
@@ -91,14 +119,11 @@ class Observe:
         # Not the path as asked: whoever scans for paths must not make a series of each.
         endpoint = getattr(route, "path", "unmatched")
         code = scope.get("nova.error_code")
-        metrics = self._metrics
-        shown = str(status) if status else "left"
-        metrics.requests.labels(endpoint, scope["method"], shown).inc()
-        metrics.duration.labels(endpoint).observe(now - started)
+        self._metrics.note(endpoint, scope["method"], status, now - started)
         if first_byte:
-            metrics.first_byte.labels(endpoint).observe(first_byte - started)
+            self._metrics.note_first_byte(endpoint, first_byte - started)
         if code:
-            metrics.errors.labels(endpoint, code).inc()
+            self._metrics.errors.labels(endpoint, code).inc()
         level = "debug" if scope["path"] in _QUIET else "info"
         getattr(_log, level)(
             "request",

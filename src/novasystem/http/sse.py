@@ -19,6 +19,7 @@ from novasystem.http.errors import as_nova_error
 __all__ = ["AnswerResponse", "OpenStreams", "SseResponse", "StreamLimits"]
 
 _HIGH_WATER = 256 * 1024
+_WATCH_AFTER_S = 0.05
 _PING = b": ping\n\n"
 
 
@@ -230,9 +231,14 @@ class AnswerResponse(Response):
         self._left = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
-        watch = asyncio.get_running_loop().create_task(self._watch(receive, task))
+        watch: list[asyncio.Task[None]] = []
+        # Most answers are there before a task that waits for the client to leave would pay.
+        timer = loop.call_later(
+            _WATCH_AFTER_S, lambda: watch.append(loop.create_task(self._watch(receive, task)))
+        )
         try:
             body = await self._work
         except asyncio.CancelledError:
@@ -241,7 +247,9 @@ class AnswerResponse(Response):
             task.uncancel()
             return
         finally:
-            watch.cancel()
+            timer.cancel()
+            for one in watch:
+                one.cancel()
         headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

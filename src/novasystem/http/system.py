@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-import novasystem
+from novasystem import __version__
 
 __all__ = ["router"]
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["System"])
 
 @router.get("/health", summary="Whether the process answers")
 async def health() -> dict[str, str]:
-    return {"status": "healthy", "version": novasystem.__version__}
+    return {"status": "healthy", "version": __version__}
 
 
 @router.get("/ready", summary="Whether work is taken", responses={503: {"description": "Not now"}})
