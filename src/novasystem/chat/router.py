@@ -7,13 +7,13 @@ from fastapi import APIRouter, Request, Response
 from novasystem.chat.encode import encode, stream_error
 from novasystem.chat.schemas import ChatRequest
 from novasystem.engines.requests import GenerateRequest, Message
-from novasystem.http.body import read_body, takes
+from novasystem.http.body import DirectRoute, read_body, takes
 from novasystem.http.errors import CHAT_PATH
 from novasystem.http.sse import SseResponse
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Chat"])
+router = APIRouter(tags=["Chat"], route_class=DirectRoute)
 
 _RESPONSES: dict[int | str, dict[str, object]] = {
     200: {

@@ -176,7 +176,7 @@ def _text(where: str, message: MessageIn) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     for part in content:
-        if part.type not in {"text", "refusal"} or part.text is None:
+        if part.type != "text" or part.text is None:
             raise UnsupportedParameter(
                 f"{where}.content", f"parts of type '{part.type[:40]}' are not understood, text is"
             )

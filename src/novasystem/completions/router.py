@@ -1,20 +1,19 @@
 """``/v1/chat/completions``, ``/v1/models``, ``/v1/embeddings``: stateless, nothing is stored."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from novasystem.completions import encode
 from novasystem.completions.requests import to_embed, to_generate
 from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
 from novasystem.engines.protocol import Model
 from novasystem.errors import ModelNotFound
-from novasystem.http.body import read_body, takes
+from novasystem.http.body import DirectRoute, read_body, takes
 from novasystem.http.sse import AnswerResponse, SseResponse
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
+router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"], route_class=DirectRoute)
 
 
 @router.post(
@@ -58,21 +57,28 @@ async def create_embeddings(request: Request) -> Response:
 
 
 @router.get("/models", summary="Every model that answers now")
-async def list_models(request: Request) -> dict[str, Any]:
+async def list_models(request: Request) -> Response:
     """Models of all engines, and the aliases that lead to one of them."""
     models = await _named(request)
-    return {
-        "object": "list",
-        "data": [encode.model_item(name, model) for name, model in models.items()],
-    }
+    items = [encode.model_item(name, model) for name, model in models.items()]
+    return JSONResponse({"object": "list", "data": items})
 
 
-@router.get("/models/{model:path}", summary="One model")
-async def get_model(model: str, request: Request) -> dict[str, Any]:
+@router.get(
+    "/models/{model:path}",
+    summary="One model",
+    openapi_extra={
+        "parameters": [
+            {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+        ]
+    },
+)
+async def get_model(request: Request) -> Response:
+    name = request.path_params["model"]
     models = await _named(request)
-    if model not in models:
-        raise ModelNotFound(model, sorted(models))
-    return encode.model_item(model, models[model])
+    if name not in models:
+        raise ModelNotFound(name, sorted(models))
+    return JSONResponse(encode.model_item(name, models[name]))
 
 
 async def _named(request: Request) -> dict[str, Model]:

@@ -104,8 +104,12 @@ class Reads:
 
     def token(self) -> None:
         """A token has come: from here on the limit between tokens counts, anew."""
-        self._seen_token = True
         self._waiting_since = None
+        if not self._seen_token:
+            self._seen_token = True
+            # That limit is mostly the shorter one: the timer must not sleep until the first's.
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline()[0], self._look)
 
     async def read(self) -> bytes:
         """Whatever has arrived, at least one byte; ``b""`` at the end of the answer."""

@@ -1,0 +1,50 @@
+"""``nova serve``: the server, in this process, until it is stopped."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from novasystem.cli.failures import traced
+from novasystem.cli.options import Config, LogLevel
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where to listen (default 127.0.0.1). Beyond this machine it needs NOVA_API_KEYS.",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", min=0, max=65535, help="Default 8000; 0 takes any that is free."
+        ),
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Restart when the source changes: for development.")
+    ] = False,
+    embedded: Annotated[
+        Literal["on", "lazy", "off"] | None,
+        typer.Option(
+            metavar="WHEN",
+            help="The model that comes along: on (starts with the server), lazy (on first use), "
+            "off.",
+        ),
+    ] = None,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Start the server."""
+    from novasystem import server
+    from novasystem.settings import load_settings
+
+    settings = load_settings(
+        config=config, host=host, port=port, log_level=log_level, embedded=embedded
+    )
+    with traced(settings.log_level):
+        code = server.serve(settings, reload=reload, config=config)
+    raise typer.Exit(code)
