@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ _log = structlog.get_logger(__name__)
 _HEAD_S = 10.0
 _BODY_S = 30.0
 _KEEP_ALIVE_S = 30
+_WELCOME = """
+  NovaSystem answers at {url}
+  Try it:   {url}/docs
+  Stop it:  Ctrl-C
+
+"""
 
 
 def check_address(settings: Settings) -> None:
@@ -45,7 +52,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             host, port = _bound(self)
-            await _log.ainfo("listening", url=f"http://{host}:{port}", pid=os.getpid())
+            url = f"http://{host}:{port}"
+            await _log.ainfo("listening", url=url, pid=os.getpid())
+            if sys.stderr.isatty():
+                sys.stderr.write(_WELCOME.format(url=url))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         state = getattr(self.config.loaded_app, "state", None) or _app_state(self.config)
@@ -106,6 +116,7 @@ def serve(settings: Settings, *, reload: bool = False, config: Path | None = Non
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             date_header=True,
             limit_concurrency=settings.max_connections,
             timeout_keep_alive=_KEEP_ALIVE_S,

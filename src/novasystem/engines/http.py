@@ -40,6 +40,11 @@ class _Body(aiohttp.BytesPayload):
 
     sent_at_ns = 0
 
+    def __init__(self, value: bytes) -> None:
+        # Past BytesPayload's own, which warns of bodies over 1 MiB; this one is in memory anyway.
+        aiohttp.Payload.__init__(self, value, content_type="application/json")
+        self._size = len(value)
+
     async def write_with_length(self, writer: Any, content_length: int | None) -> None:
         await super().write_with_length(writer, content_length)
         self.sent_at_ns = time.perf_counter_ns()
@@ -266,7 +271,7 @@ class Transport:
         while True:
             opening = _Opening()
             _opening.set(opening)
-            data = None if payload is None else _Body(payload, content_type="application/json")
+            data = None if payload is None else _Body(payload)
             try:
                 async with asyncio.timeout(limit_s):
                     response = await self._session(fresh).request(

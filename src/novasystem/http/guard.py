@@ -70,7 +70,8 @@ class Guard:
             if name == b"host":
                 hosts.append(value)
             elif name == b"origin":
-                origin = value
+                # Two of them are none that is allowed.
+                origin = origin + b", " + value if origin else value
             elif name == b"sec-fetch-site":
                 site = value
             elif name == b"authorization":
@@ -84,10 +85,10 @@ class Guard:
     def _check_host(self, hosts: list[bytes]) -> None:
         if len(hosts) != 1:
             raise InvalidRequest("A request has exactly one Host header.")
-        name = _host_name(hosts[0].decode("latin-1"))
-        if name not in self._hosts:
+        host = hosts[0].decode("latin-1")
+        if _host_name(host) not in self._hosts:
             raise Forbidden(
-                f"This server is not asked under the name '{name[:80]}'.",
+                f"This server is not asked under the name '{host[:80]}'.",
                 hint="Use localhost, or add the name to allowed_hosts.",
             )
 
@@ -124,7 +125,6 @@ def _contains(known: Iterable[bytes], digest: bytes) -> bool:
 
 
 def _host_name(header: str) -> str:
-    """The name in a Host header, without its port and brackets; all of it where it has no name."""
-    header = header.strip().casefold()
-    found = _HOST.fullmatch(header)
-    return header if found is None else found["address"] or found["name"].removesuffix(".")
+    """The name in a Host header, without its port and brackets; empty where it has none."""
+    found = _HOST.fullmatch(header.strip().casefold())
+    return "" if found is None else found["address"] or found["name"].removesuffix(".")

@@ -6,7 +6,10 @@ import time
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from novasystem.http.errors import as_nova_error, error_response
 
 __all__ = ["Metrics", "Observe"]
 
@@ -110,6 +113,14 @@ class Observe:
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
             await self._app(scope, receive, observed)
+        except ClientDisconnect:
+            pass  # It left while it was still sending its body.
+        except Exception as error:
+            said = as_nova_error(error)
+            scope["nova.error_code"] = said.code
+            if status:
+                raise  # A half-sent answer can only be cut off.
+            await error_response(scope["path"], said)(scope, receive, observed)
         finally:
             self._note(scope, status, started, first_byte)
 

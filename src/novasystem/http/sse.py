@@ -58,8 +58,10 @@ class SseResponse(Response):
     """Server-Sent Events out of an async generator of encoded events.
 
     The generator is closed when the client leaves, when a send takes too long, and at the end, so
-    that what it works on stops. An error before its first item is raised, and so becomes an
-    ordinary error response; one after it becomes the last event, made by ``on_error``.
+    that what it works on stops. An error before anything was sent is raised, and so becomes an
+    ordinary error response; one after that becomes the last event, made by ``on_error``. The first
+    thing sent is the first item, or a ping where that takes longer than a heartbeat: a proxy gives
+    up on a silent server, and a long prompt takes its time.
     """
 
     def __init__(
@@ -89,7 +91,6 @@ class SseResponse(Response):
         self._queued = 0
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._begun = False
         self._over = False
         self._left = False
         self._error: Exception | None = None
@@ -136,7 +137,7 @@ class SseResponse(Response):
             await self._wait(loop)
         if self._left:
             return
-        if self._error is not None and not self._begun:
+        if self._error is not None and not self._queue:
             raise self._error
         await send(
             {"type": "http.response.start", "status": 200, "headers": self.raw_headers},
@@ -180,7 +181,6 @@ class SseResponse(Response):
         try:
             async with aclosing(self._source) as source:
                 async for data in source:
-                    self._begun = True
                     queue.append(data)
                     self._queued += len(data)
                     self._wake()
@@ -214,7 +214,7 @@ class SseResponse(Response):
             self._left = True
             task.cancel()
             return
-        if self._begun and not self._sending and silent_s >= self._limits.heartbeat_s * 0.99:
+        if not self._sending and silent_s >= self._limits.heartbeat_s * 0.99:
             self._queue.append(_PING)
             self._wake()
         self._ticker = loop.call_later(every_s, self._tick, loop, every_s, task)
