@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Measure, serve and keep the language models that you run yourself.",
         version=__version__,
         lifespan=_lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,
         redoc_url=None,
     )
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     state.started = False
     state.draining = False
     errors.install(app)
-    for router in (chat_router, completions_router, system_router):
+    for router in (completions_router, chat_router, system_router):
         app.include_router(router)
     describe_bodies(app, (ChatRequest, CompletionRequest, EmbeddingRequest))
     docs.install(app)

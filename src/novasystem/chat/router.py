@@ -31,6 +31,7 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
 @router.post(
     CHAT_PATH,
     summary="Say something, and see the answer as it comes",
+    response_class=Response,
     responses=_RESPONSES,
     openapi_extra=takes(ChatRequest),
 )

@@ -3,10 +3,6 @@
 import json
 import sys
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from novasystem.cli.text import human_count, human_size, printable
 from novasystem.engines.protocol import Model
 from novasystem.engines.registry import Registry
@@ -67,6 +63,10 @@ def _row(
 
 
 def _print_models(found: dict[str, Model], default: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     # In a pipe no line is folded: each model is one line, for grep and its kind.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

@@ -127,8 +127,6 @@ def _run() -> None:
         app()
     except SystemExit as end:
         code = end.code
-    except BrokenPipeError:
-        raise
     except Exception as error:
         report(error)
         code = exit_code(error)

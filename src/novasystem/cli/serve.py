@@ -1,5 +1,6 @@
 """``nova serve``: the server, in this process, until it is stopped."""
 
+import gc
 from typing import Annotated, Literal
 
 import typer
@@ -39,6 +40,9 @@ def serve(
     log_level: LogLevel = None,
 ) -> None:
     """Start the server."""
+    # What the start makes stays: to look through it for garbage is a quarter of its time.
+    # The server switches this on again.
+    gc.disable()
     from novasystem import server
     from novasystem.settings import load_settings
 

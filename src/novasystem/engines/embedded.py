@@ -1,21 +1,25 @@
 """The embedded engine: llama.cpp in a supervised child, spoken to as any compatible server."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 from novasystem.engines.events import Event
 from novasystem.engines.openai_http import OpenAIEngine
 from novasystem.engines.protocol import Capabilities, Health, Model
-from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest
+from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
 from novasystem.engines.supervisor import ChildAddress, ChildConfig, Supervisor
 from novasystem.errors import (
     ConfigurationError,
     EngineError,
     EngineProtocolError,
+    EngineTimeout,
     EngineUnavailable,
     ModelNotFound,
+    TimeLimit,
 )
 
 __all__ = ["NOVA_TINY", "EmbeddedEngine", "nova_tiny_path"]
@@ -82,11 +86,11 @@ class EmbeddedEngine:
 
     async def capabilities(self, model: str) -> Capabilities:
         self._check(model)
-        return await (await self._ready())[1].capabilities(model)
+        return replace(await (await self._ready())[1].capabilities(model), load=True)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         self._check(request.model)
-        address, client = await self._ready()
+        address, client = await self._ready_within(request.limits)
         try:
             async with aclosing(client.generate(request)) as events:
                 async for event in events:
@@ -96,7 +100,7 @@ class EmbeddedEngine:
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         self._check(request.model)
-        address, client = await self._ready()
+        address, client = await self._ready_within(request.limits)
         try:
             return await client.embed(request)
         except (EngineUnavailable, EngineProtocolError) as error:
@@ -129,6 +133,16 @@ class EmbeddedEngine:
     def _check(self, model: str) -> None:
         if model != self._config.model_name:
             raise ModelNotFound(model, [self._config.model_name])
+
+    async def _ready_within(self, limits: TimeLimits) -> tuple[ChildAddress, OpenAIEngine]:
+        """As ``_ready``; a child that takes longer to start goes on starting for those to come."""
+        limit: TimeLimit = "first_token" if limits.first_token_s <= limits.total_s else "total"
+        limit_s = min(limits.first_token_s, limits.total_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._ready()
+        except TimeoutError as error:
+            raise EngineTimeout(self.name, limit, limit_s, where=self.where) from error
 
     async def _ready(self) -> tuple[ChildAddress, OpenAIEngine]:
         """The running child and a client for it; each start has a key and so a client anew."""

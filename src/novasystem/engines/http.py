@@ -135,6 +135,8 @@ class Reads:
 
     async def drain(self) -> None:
         """Read what follows the last frame, so that the connection can be used again."""
+        if self._content.at_eof():
+            return
         with contextlib.suppress(EngineError, TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
                 while not self._content.at_eof() and await self.read():

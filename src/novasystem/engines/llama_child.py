@@ -45,7 +45,10 @@ def _serve(config: dict[str, Any]) -> Any:
     params.n_ctx = config["context_tokens"] * config["slots"]
     params.use_jinja = True
     params.embedding = True
-    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    if not _names_its_pooling(config["model_path"]):
+        # Of a mean llama.cpp leaves out the tokens that it finds in its prompt cache, so that equal
+        # texts get different vectors; the last token is computed anew each time.
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     # A text to embed must fit into one batch.
     params.n_ubatch = params.n_batch = min(2048, config["context_tokens"])
     if config["threads"]:
@@ -58,6 +61,12 @@ def _serve(config: dict[str, Any]) -> Any:
     params.cors_origins = ""
     params.offline = True
     return xllamacpp.Server(params)
+
+
+def _names_its_pooling(model_path: str) -> bool:
+    """Whether the file is of a model made for embeddings; its metadata opens the file."""
+    with open(model_path, "rb") as file:
+        return b".pooling_type" in file.read(1 << 16)
 
 
 def _end_with_parent(config: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from novasystem.errors import (
 __all__ = ["OllamaEngine"]
 
 _PROBE = TimeLimits(connect_s=2, first_token_s=5, between_tokens_s=5, total_s=10)
+_UNLOAD_LOOKS = 200
 _LOAD = TimeLimits(connect_s=5, first_token_s=600, between_tokens_s=600, total_s=600)
 
 
@@ -175,6 +176,16 @@ class OllamaEngine:
 
     async def unload(self, model: str) -> None:
         await self._keep(model, {"keep_alive": 0})
+        # It answers before the model is gone.
+        for _ in range(_UNLOAD_LOOKS):
+            if not await self._is_loaded(model):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _is_loaded(self, model: str) -> bool:
+        running = await self._transport.get_json("/api/ps", _PROBE)
+        names = {str(item.get("name")) for item in running.get("models") or ()}
+        return not names.isdisjoint({model, f"{model}:latest"})
 
     async def _keep(self, model: str, more: dict[str, Any]) -> None:
         """A chat without messages generates nothing: it only loads, or lets go of, the model."""

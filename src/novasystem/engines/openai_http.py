@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from novasystem.engines.constrained import generate_with_tools
-from novasystem.engines.events import Event, ToolCallDelta
+from novasystem.engines.events import Event, Finished, ToolCallDelta
 from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.openai_wire import ChunkDecoder, encode_request
 from novasystem.engines.protocol import Capabilities, Health, Model
@@ -202,7 +202,15 @@ class OpenAIEngine:
             return {}
         return answer if isinstance(answer, dict) else {}
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+        """Without tools, and once the model is known, the stream itself: nothing in between."""
+        known = self._capabilities.get(request.model)
+        if known is None or request.tools:
+            return self._generate(request)
+        check(self.name, request, known)
+        return self._stream(request)
+
+    async def _generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         capabilities = await self.capabilities(request.model)
         check(self.name, request, capabilities)
         if request.tools and request.tool_choice.mode != "none":
@@ -213,25 +221,28 @@ class OpenAIEngine:
                 yield event
 
     async def _proved(self, request: GenerateRequest, claimed: Capabilities) -> Capabilities:
-        """``claimed``, with native tools only where a tool really gets called.
+        """``claimed``, as far as it holds when a call is required: tried once for each model.
 
-        llama.cpp says of templates that they support tools, and where it then cannot make a parser
-        for one, it answers prose where a call is required. So it is tried once for each model.
+        llama.cpp says of templates that they support tools, and where it cannot make a parser for
+        one, it lets the model end with prose. Where it can, its grammar still allows prose in front
+        of the call: a weak model goes on and on, and a choice is better enforced by a schema.
         """
         unsure = self._tools is None and self._flavour_name == "llamacpp"
         if not unsure or claimed.tools != "native" or request.model in self._proven:
             return claimed
         trial = replace(_TRIAL, model=request.model, limits=request.limits)
-        called = False
+        proved = replace(claimed, tools="constrained")
         try:
             async with aclosing(self._stream(trial)) as events:
                 async for event in events:
-                    if called := isinstance(event, ToolCallDelta):
+                    if isinstance(event, ToolCallDelta):
+                        proved = claimed
                         break
+                    if isinstance(event, Finished) and event.reason == "length":
+                        proved = replace(claimed, tool_choice=False)
         except (EngineProtocolError, EngineRejected, InvalidRequest):
             pass
         self._proven.add(request.model)
-        proved = claimed if called else replace(claimed, tools="constrained")
         self._capabilities[request.model] = proved
         return proved
 

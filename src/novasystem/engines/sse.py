@@ -48,6 +48,9 @@ class SseSplitter:
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that ``data`` completed; raises :class:`FrameTooLarge`."""
         buffer = self._buffer
+        if not buffer and data.endswith(b"\n\n") and self._plain(data):
+            # Nearly every read holds whole events: nothing is kept, or looked for again.
+            return _blocks(data[:-2].split(b"\n\n"))
         buffer += data
         if not self._begun:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
@@ -63,6 +66,9 @@ class SseSplitter:
             msg = f"a frame is longer than {self._max} bytes"
             raise FrameTooLarge(msg)
         return frames
+
+    def _plain(self, data: bytes) -> bool:
+        return self._begun and not self._by_line and len(data) <= self._max and b"\r" not in data
 
     def end(self) -> list[Frame]:
         """The frame that the end of the stream completed: some servers omit the last blank line."""
@@ -116,6 +122,17 @@ class SseSplitter:
             del buffer[:start]
         self._scanned = len(buffer)
         return frames
+
+
+def _blocks(blocks: list[bytes]) -> list[Frame]:
+    """The frames of whole events, each without the blank line that ended it."""
+    frames: list[Frame] = []
+    for block in blocks:
+        if block.startswith(b"data: ") and b"\n" not in block:
+            frames.append(Frame(block[6:], b"", len(block) + 2))
+        else:
+            frames += _frames(block.split(b"\n"), len(block) + 2)
+    return frames
 
 
 def _frames(lines: list[bytes], size: int) -> list[Frame]:

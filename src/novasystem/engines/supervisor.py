@@ -72,6 +72,7 @@ class Supervisor:
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._address: ChildAddress | None = None
+        self._starting: asyncio.Task[ChildAddress] | None = None
         self._exited = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
@@ -88,11 +89,20 @@ class Supervisor:
         """Where the child is reached; starts it where it does not run."""
         if self._address is not None:
             return self._address
-        async with self._lock:
-            if self._address is None:
-                await self._start()
-            assert self._address is not None
-            return self._address
+        starting = self._starting
+        if starting is None:
+            starting = self._starting = asyncio.create_task(self._start())
+            starting.add_done_callback(self._started)
+        try:
+            # Whoever stops waiting does not stop the start: others wait too, and more will come.
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if starting.cancelled() and current is not None and not current.cancelling():
+                raise EngineUnavailable(
+                    self.engine, "The embedded llama.cpp was stopped while it started."
+                ) from None
+            raise
 
     async def died(self, address: ChildAddress, within_s: float = 1.0) -> str | None:
         """How the child behind ``address`` ended, or ``None`` where it is still running."""
@@ -106,6 +116,9 @@ class Supervisor:
 
     async def stop(self) -> None:
         """End the child, and keep it ended until :meth:`address` is asked again."""
+        self._stopping = True
+        if self._starting is not None:
+            self._starting.cancel()
         async with self._lock:
             self._stopping = True
             process = self._process
@@ -124,7 +137,17 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._forget()
 
-    async def _start(self) -> None:
+    def _started(self, task: "asyncio.Task[ChildAddress]") -> None:
+        self._starting = None
+        if not task.cancelled():
+            # Looked at here, since nobody may be left who waits for it.
+            task.exception()
+
+    async def _start(self) -> ChildAddress:
+        async with self._lock:
+            return self._address or await self._start_child()
+
+    async def _start_child(self) -> ChildAddress:
         self._stopping = False
         if self._failures:
             wait_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S)) - 1]
@@ -178,7 +201,7 @@ class Supervisor:
             raise self._failed(f"could not load '{config.model_path}': {reason}")
         socket = host if self._folder else None
         url = "http://llama" if socket else str(answer["ready"])
-        self._address = ChildAddress(url, socket, key, process.pid)
+        address = self._address = ChildAddress(url, socket, key, process.pid)
         self._spawn(self._watch(process))
         await _log.ainfo(
             "llama.cpp is ready",
@@ -187,6 +210,7 @@ class Supervisor:
             pid=process.pid,
             seconds=round(time.monotonic() - self._started_at, 3),
         )
+        return address
 
     def _make_host(self) -> str:
         """A Unix socket in a folder of our own, or, where there is none, a loopback address."""

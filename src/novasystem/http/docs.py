@@ -22,6 +22,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>NovaSystem API</title>
 <link rel="icon" href="data:,">
+<style>body {{ margin: 0 }}</style>
 {links}
 <div id="page"></div>
 {scripts}

@@ -1,0 +1,73 @@
+"""``python -m tools.perf``: measure, show, and fail where a limit is missed."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from tools.perf import peers
+from tools.perf.contestants import Stage, stage
+from tools.perf.first_token import first_token
+from tools.perf.imports import imports
+from tools.perf.processes import LoadFailed
+from tools.perf.report import Figure, machine, show, write
+from tools.perf.requests import requests
+from tools.perf.startup import memory, startup
+from tools.perf.tokens import burst, paced
+
+__all__ = ["main"]
+
+FIGURES: dict[str, Callable[..., Figure]] = {
+    "burst": burst,
+    "paced": paced,
+    "requests": requests,
+    "first_token": first_token,
+    "memory": memory,
+    "startup": startup,
+    "imports": imports,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.perf", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="figure", help=f"some of {', '.join(FIGURES)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: rough figures")
+    parser.add_argument("--peers", action="store_true", help="install LiteLLM's proxy and add it")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - FIGURES.keys():
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}")
+    if sys.platform != "linux":
+        parser.error("the figures are read from Linux's accounts of its processes")
+    console = Console()
+    about = machine()
+    console.print(", ".join(f"{key} {value}" for key, value in about.items()), soft_wrap=True)
+    peer = partial(peers.litellm, peers.installed(console)) if given.peers else None
+    figures = []
+    try:
+        with stage(peer) as running:
+            for name in given.names or FIGURES:
+                figures.append(_measured(name, running, given.quick, console))
+    except LoadFailed as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        return 2
+    finally:
+        if given.json:
+            write(given.json, figures, about)
+    failed = [check for figure in figures for check in figure.checks if check.failed]
+    console.print(f"{len(failed)} limits missed." if failed else "Every limit is met.")
+    return 1 if failed else 0
+
+
+def _measured(name: str, running: Stage, quick: bool, console: Console) -> Figure:
+    with console.status(f"{name} …"):
+        figure = FIGURES[name](running, quick=quick)
+    show(figure, console)
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(main())
