@@ -16,7 +16,7 @@ from tests.servers.nova import isolated_environment
 
 __all__ = ["Command", "Terminal"]
 
-_LIMIT_S = 30.0
+_LIMIT_S = 60.0
 # Gives the process its terminal, so that Ctrl-C typed there becomes a signal.
 _TAKE_TERMINAL = (
     "import fcntl, os, sys, termios; "

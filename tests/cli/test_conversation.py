@@ -71,7 +71,7 @@ def test_ctrl_c_stops_the_answer_at_the_engine_and_the_conversation_goes_on(
         terminal.shows("word word ")
         terminal.type("\x03")
         terminal.shows("Stopped.")
-        scripted.wait_for(lambda server: _asked(server)[0].client_left_at_ns, 2)
+        scripted.wait_for(lambda server: _asked(server)[0].client_left_at_ns)
         terminal.shows("> ")
         terminal.type("Enough?\n")
         terminal.shows("Done.")

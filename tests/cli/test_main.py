@@ -104,8 +104,13 @@ def test_ctrl_c_ends_it_quietly_and_stops_the_engine(
     assert time.monotonic() - stopped_at < 5
 
 
-def test_a_reader_that_leaves_is_no_error(asking: Command) -> None:
-    with asking.start("models") as process:
+@pytest.mark.parametrize("arguments", [["models"], ["chat", "--json", "Hi."]])
+def test_a_reader_that_leaves_is_no_error(
+    asking: Command, scripted: ScriptedServer, arguments: list[str]
+) -> None:
+    scripted.on("POST", "/v1/chat/completions", openai_stream(["Hello."]))
+    # Buffered, as it is by default: then only the flush at the end meets the closed pipe.
+    with asking.having(PYTHONUNBUFFERED="").start(*arguments) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -7,9 +7,11 @@ from tests.cli.command import Command
 from tests.servers.answers import json_answer
 from tests.servers.scripted import ScriptedServer
 
+LONG = "a-very-long-name/" + "x" * 90
 LISTED = {
     "data": [
-        {"id": "big[70b]\x1b[31m", "owned_by": "vllm", "max_model_len": 131072},
+        {"id": LONG, "owned_by": "vllm"},
+        {"id": "big[bold]\x1b[31m", "owned_by": "vllm", "max_model_len": 131072},
         {"id": "scripted", "owned_by": "vllm", "meta": {"n_params": 3_210_000, "size": 4_700_000}},
     ]
 }
@@ -25,9 +27,10 @@ def test_the_table_has_a_line_a_model_and_marks_the_default(
     asking: Command, scripted: ScriptedServer
 ) -> None:
     scripted.on("GET", "/v1/models", json_answer(200, LISTED))
-    head, big, small = asking.run("models").stdout.splitlines()
+    head, long, big, small = asking.run("models").stdout.splitlines()
     assert head.split()[:2] == ["NAME", "ENGINE"]
-    assert big.split() == ["big[70b][31m", "openai", "-", "-", "-", "131,072", "-", "-"]
+    assert long.split()[:2] == [LONG, "openai"]
+    assert big.split() == ["big[bold][31m", "openai", "-", "-", "-", "131,072", "-", "-"]
     assert small.split("  ")[0] == "scripted (default)"
     assert "3.21M" in small
     assert "4.7 MB" in small
@@ -36,8 +39,8 @@ def test_the_table_has_a_line_a_model_and_marks_the_default(
 def test_json_has_the_documented_fields(asking: Command, scripted: ScriptedServer) -> None:
     scripted.on("GET", "/v1/models", json_answer(200, LISTED))
     named = asking.having(NOVA_ALIASES="gpt-4=scripted, lost=gone")
-    big, small = _rows(named)
-    assert big["name"] == "big[70b]\x1b[31m"
+    _, big, small = _rows(named)
+    assert big["name"] == "big[bold]\x1b[31m"
     assert small == {
         "name": "scripted",
         "model": "scripted",

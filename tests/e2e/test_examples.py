@@ -1,0 +1,79 @@
+"""Every example runs as its own text says, against the embedded model."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.http.doors import Door
+from tests.http.wire import ask
+from tests.servers.answers import openai_stream
+from tests.servers.nova import NovaServer
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+def run(name: str, *arguments: str, base_url: str, code: int = 0) -> str:
+    path = EXAMPLES / name
+    program = [sys.executable, str(path)] if path.suffix == ".py" else [str(path)]
+    done = subprocess.run(
+        [*program, "--base-url", base_url, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "NO_PROXY": "*"},
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_there_is_a_test_for_every_example() -> None:
+    names = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    assert names == {"list_models.py", "chat.py", "chat.sh"}
+
+
+def test_the_models_are_listed_with_their_engines(nova: NovaServer) -> None:
+    assert run("list_models.py", base_url=f"{nova.url}/v1") == "nova-tiny\tembedded\n"
+
+
+def test_a_conversation_is_held(nova: NovaServer) -> None:
+    first, answer, second, another = run(
+        "chat.py", "Hi.", "What is 2+3?", base_url=f"{nova.url}/v1"
+    ).splitlines()
+    assert (first, second) == ("> Hi.", "> What is 2+3?")
+    assert answer
+    assert another
+
+
+def test_it_sends_earlier_turns_again(door: Door) -> None:
+    door.answers(openai_stream(["Hello, Ada."]), openai_stream(["Ada."]))
+    said = ["My name is Ada.", "Who am I?"]
+    run("chat.py", "--model", "scripted", *said, base_url=f"{door.server.url}/v1")
+    sent = [(turn["role"], turn["content"]) for turn in door.asked[1].json["messages"]]
+    assert sent == [("user", said[0]), ("assistant", "Hello, Ada."), ("user", said[1])]
+
+
+@needs_curl
+def test_curl_shows_the_events(nova: NovaServer) -> None:
+    events = run("chat.sh", "What is 2+3?", base_url=f"{nova.url}/v1")
+    assert events.startswith('event: chunk\ndata: {"content":')
+    assert events.rstrip().rpartition("\n\n")[2].startswith("event: done\n")
+
+
+@needs_curl
+def test_quotation_marks_and_backslashes_arrive_as_they_are(door: Door) -> None:
+    door.answers(openai_stream(["a"]))
+    said = "Say \"5\\n\" & 'x' $HOME 😀"
+    run("chat.sh", said, base_url=f"{door.server.url}/v1")
+    assert door.asked[0].json["messages"][0]["content"] == said
+
+
+@needs_curl
+def test_a_refusal_is_an_error_of_the_script(door: Door) -> None:
+    assert "validation_error" in run("chat.sh", " ", base_url=f"{door.server.url}/v1", code=22)
+    assert ask(door.port, "GET", "/health").status == 200
