@@ -78,6 +78,16 @@ def test_an_engine_that_should_answer_and_does_not_is_a_warning(asking: Command)
     assert done.stderr.startswith("Warning: Engine 'lost' does not answer at http://127.0.0.1:9")
 
 
+def test_a_page_in_place_of_an_answer_stays_on_one_line(
+    asking: Command, scripted: ScriptedServer
+) -> None:
+    page = {"error": {"message": "<html>\n  <p>Not found</p>\n</html>"}}
+    scripted.on("GET", "/v1/models", json_answer(404, page))
+    warning = asking.run("models").stderr
+    assert warning.endswith("<html> <p>Not found</p> </html>\n")
+    assert warning.count("\n") == 1
+
+
 def test_an_ollama_that_was_merely_looked_for_is_not_missed(command: Command) -> None:
     alone = command.having(NOVA_EMBEDDED="off", NOVA_OLLAMA_URL="auto")
     done = alone.run("models")

@@ -27,7 +27,9 @@ async def look(registry: Registry, *, as_json: bool) -> None:
     sys.stdout.flush()
     for pool in registry.pools.values():
         if pool.problem is not None and pool.expected:
-            sys.stderr.write(f"Warning: {printable(str(pool.problem))}\n")
+            # On one line, whatever the engine put into it.
+            said = " ".join(str(pool.problem).split())
+            sys.stderr.write(f"Warning: {printable(said)}\n")
 
 
 async def _meant(registry: Registry, found: dict[str, Model], asked: str) -> str | None:
