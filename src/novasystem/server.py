@@ -13,11 +13,11 @@ import structlog
 import uvicorn
 
 from novasystem import log
-from novasystem.errors import ConfigurationError, EngineUnavailable
-from novasystem.http.guard import is_loopback
+from novasystem.addresses import check_address
+from novasystem.errors import EngineUnavailable
 from novasystem.settings import Settings
 
-__all__ = ["check_address", "serve"]
+__all__ = ["serve"]
 
 _log = structlog.get_logger(__name__)
 _HEAD_S = 10.0
@@ -29,17 +29,6 @@ _WELCOME = """
   Stop it:  Ctrl-C
 
 """
-
-
-def check_address(settings: Settings) -> None:
-    """Refuse an address that others can reach where no key is set."""
-    if not is_loopback(settings.host) and not settings.api_keys:
-        raise ConfigurationError(
-            f"'{settings.host}' can be reached from other machines, and no key is set: whoever "
-            "finds the server could use it.",
-            hint="Set NOVA_API_KEYS to a long random text (and allowed_hosts to the names under "
-            "which it is asked), or serve on 127.0.0.1.",
-        )
 
 
 class _Server(uvicorn.Server):
@@ -75,6 +64,9 @@ class _Server(uvicorn.Server):
             )
         )
         await super().shutdown(sockets)
+        if self.force_exit:
+            # Uvicorn leaves this out then; the engines are still to be ended in order.
+            await self.lifespan.shutdown()
 
 
 def settle() -> None:
@@ -140,7 +132,14 @@ def serve(settings: Settings, *, reload: bool = False, config: Path | None = Non
     )
     # Uvicorn raises the signal that ended it once more, which would end us with an error.
     signal.signal(signal.SIGTERM, _leave)
-    server.run()
+    try:
+        server.run()
+    except SystemExit as error:
+        # Ours, or Uvicorn's, which has said what went wrong.
+        if error.code:
+            hint = "Another program may use the port: choose one with --port."
+            _log.error("could not listen", host=settings.host, port=settings.port, hint=hint)
+        return 1 if error.code else 0
     return 0 if server.started else 1
 
 

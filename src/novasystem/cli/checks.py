@@ -13,9 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from novasystem.addresses import check_address
 from novasystem.cli.text import human_size
 from novasystem.errors import ConfigurationError, NovaError
-from novasystem.server import check_address
 from novasystem.settings import Settings, config_file
 
 __all__ = ["Check", "of_settings", "problem", "settings_files", "surroundings"]

@@ -41,7 +41,10 @@ def check_gguf(path: Path) -> None:
             magic = file.read(4)
     except OSError as error:
         msg = f"The model file '{path}' cannot be read: {error.strerror}."
-        raise ConfigurationError(msg, hint="Check the path in NOVA_EMBEDDED_MODEL.") from error
+        hint = "Check the path of the model file."
+        if path == nova_tiny_path():
+            hint = "It comes with NovaSystem: install it again."
+        raise ConfigurationError(msg, hint=hint) from error
     if magic != _GGUF_MAGIC:
         msg = f"'{path}' is not a GGUF file."
         raise ConfigurationError(msg, hint="llama.cpp reads models in the GGUF format only.")
@@ -95,8 +98,16 @@ class EmbeddedEngine:
             async with aclosing(client.generate(request)) as events:
                 async for event in events:
                     yield event
+            return
         except (EngineUnavailable, EngineProtocolError) as error:
-            raise await self._explain(error, address) from error
+            explained = await self._explain(error, address)
+            if _reached(error):
+                raise explained from error
+        # It died a moment ago and nothing was sent: the one that takes its place is asked.
+        _, client = await self._ready_within(request.limits)
+        async with aclosing(client.generate(request)) as events:
+            async for event in events:
+                yield event
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         self._check(request.model)
@@ -104,7 +115,11 @@ class EmbeddedEngine:
         try:
             return await client.embed(request)
         except (EngineUnavailable, EngineProtocolError) as error:
-            raise await self._explain(error, address) from error
+            explained = await self._explain(error, address)
+            if _reached(error):
+                raise explained from error
+        _, client = await self._ready_within(request.limits)
+        return await client.embed(request)
 
     async def health(self) -> Health:
         if not self._supervisor.running:
@@ -176,3 +191,7 @@ class EmbeddedEngine:
             f"The embedded llama.cpp {how} in the middle of the answer.",
             hint="It is started again by itself: send the request once more.",
         )
+
+
+def _reached(error: EngineUnavailable | EngineProtocolError) -> bool:
+    return not isinstance(error, EngineUnavailable) or error.reached

@@ -25,6 +25,7 @@ from novasystem.errors import (
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
+    InvalidRequest,
     TimeLimit,
 )
 
@@ -212,10 +213,6 @@ class Transport:
         """Send ``body``; the context closes the connection where the answer was not read whole."""
         return self._exchange("POST", path, body, limits)
 
-    async def delete_json(self, path: str, body: object, limits: TimeLimits) -> Any:
-        async with self._exchange("DELETE", path, body, limits) as reads:
-            return await self._read_json(reads)
-
     async def aclose(self) -> None:
         for session in self._sessions.values():
             await session.close()
@@ -242,7 +239,11 @@ class Transport:
     ) -> AsyncIterator[Reads]:
         loop = asyncio.get_running_loop()
         started_at = loop.time()
-        payload = None if body is None else orjson.dumps(body)
+        try:
+            payload = None if body is None else orjson.dumps(body)
+        except TypeError as error:
+            # Numbers beyond 64 bits, and what is nested more than 254 deep.
+            raise InvalidRequest(f"The request cannot be sent as JSON: {error}.") from error
         response, sent_at_ns, reused = await self._send(method, path, payload, limits)
         try:
             if response.status >= 400:
@@ -382,7 +383,8 @@ def error_text(body: bytes | object) -> str:
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
-            return body[:500].decode("utf-8", "replace").strip()
+            # Mostly a page of HTML: on one line it can stand in a message.
+            return " ".join(body[:500].decode("utf-8", "replace").split())
     for key in ("error", "message", "detail"):
         if isinstance(value, dict) and key in value:
             value = value[key]

@@ -301,9 +301,10 @@ class Registry:
         return {name: health for (name, _), health in zip(asked, answers, strict=True)}
 
     async def aclose(self) -> None:
-        await asyncio.gather(
-            *(engine.aclose() for pool in self.pools.values() for engine in pool.engines)
-        )
+        closing = (engine.aclose() for pool in self.pools.values() for engine in pool.engines)
+        for failed in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(failed, BaseException):
+                await _log.aerror("an engine did not close", exc_info=failed)
 
 
 def _unreached(error: EngineUnavailable | EngineTimeout) -> bool:

@@ -53,15 +53,17 @@ async def read_body(request: Request, model: type[Body]) -> Body:
 
 async def _read(request: Request, limit: int) -> bytes:
     """The body, counted as it comes: a length that was announced is only a claim."""
-    body = b""
+    parts: list[bytes] = []
+    size = 0
     async for data in request.stream():
-        body = body + data if body else data
-        if len(body) > limit:
+        parts.append(data)
+        size += len(data)
+        if size > limit:
             raise BodyTooLarge(
                 f"The request's body is over the limit of {limit} bytes.",
                 hint="Send less, or raise max_body_bytes.",
             )
-    return body
+    return b"".join(parts)
 
 
 def parse_json(body: bytes, max_depth: int) -> Any:

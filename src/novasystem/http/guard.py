@@ -7,19 +7,18 @@ page out: a ``Host`` that is not ours (DNS rebinding) is refused, and so is a wr
 
 import hashlib
 import hmac
-import ipaddress
 import re
 import secrets
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from novasystem.addresses import is_loopback
 from novasystem.errors import Forbidden, InvalidRequest, NovaError, Unauthenticated
 from novasystem.http.errors import error_response
 from novasystem.settings import Settings
 
-__all__ = ["Guard", "is_loopback"]
+__all__ = ["Guard"]
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # Probes come without keys and tell nothing but a state.
@@ -27,14 +26,6 @@ _OPEN_PATHS = {"/health", "/ready"}
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _WILDCARDS = {"0.0.0.0", "::", ""}
 _HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s:\[\]]+))(:[0-9]{1,5})?")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host``, an address or a name to bind to, is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.casefold() == "localhost"
 
 
 class Guard:
@@ -79,8 +70,11 @@ class Guard:
         self._check_host(hosts)
         if scope["method"] not in _SAFE_METHODS:
             self._check_origin(hosts[0], origin.decode("latin-1"), site)
-        if self._keys and scope["path"] not in _OPEN_PATHS and scope["method"] != "OPTIONS":
-            self._check_key(key)
+        if scope["path"] not in _OPEN_PATHS and scope["method"] != "OPTIONS":
+            if self._keys:
+                self._check_key(key)
+            else:
+                self._check_reached(scope["server"])
 
     def _check_host(self, hosts: list[bytes]) -> None:
         if len(hosts) != 1:
@@ -94,7 +88,7 @@ class Guard:
 
     def _check_origin(self, host: bytes, origin: str, site: bytes) -> None:
         if origin:
-            own = urlsplit(origin).netloc.casefold() == host.decode("latin-1").casefold()
+            own = origin.partition("://")[2].casefold() == host.decode("latin-1").casefold()
             if not own and origin not in self._origins:
                 raise Forbidden(
                     f"Web pages of '{origin[:80]}' may not write to this server.",
@@ -102,6 +96,14 @@ class Guard:
                 )
         elif site not in {b"", b"same-origin", b"none"}:
             raise Forbidden("A web page elsewhere may not write to this server.")
+
+    def _check_reached(self, server: tuple[str, int | None] | None) -> None:
+        """Without keys only this machine may ask, also where another program chose the address."""
+        if server is not None and server[1] is not None and not is_loopback(server[0]):
+            raise Forbidden(
+                "This server has no key, and can be reached from other machines.",
+                hint="Set NOVA_API_KEYS to a long random text, or serve on 127.0.0.1.",
+            )
 
     def _check_key(self, header: bytes) -> None:
         scheme, _, key = header.decode("latin-1").partition(" ")
