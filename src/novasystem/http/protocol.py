@@ -29,25 +29,33 @@ def limited_protocol(
     between two pieces of a body; ``send_s``: how long a client may take nothing of its answer.
     """
 
+    # One timer a connection that looks at a deadline now and then: a request costs no timer.
+    look_s = min(head_s, body_s) / 4
+
     class LimitedProtocol(HttpToolsProtocol):
         _head_bytes = 0
         _in_head = True
         _refused = False
-        _read_timer: asyncio.TimerHandle | None = None
+        _late_at: float | None = None
+        _what = b"head"
+        _looking: asyncio.TimerHandle | None = None
         _write_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._read_timer = self.loop.call_later(head_s, self._too_slow, b"head")
+            self._late_at = self.loop.time() + head_s
+            self._looking = self.loop.call_later(look_s, self._look)
 
         def data_received(self, data: bytes) -> None:
             if self._in_head:
                 self._head_bytes += len(data)
-                if self._read_timer is None:
-                    self._read_timer = self.loop.call_later(head_s, self._too_slow, b"head")
             super().data_received(data)
             if self._in_head and self._head_bytes > max_head_bytes:
                 self._refuse(*_TOO_LARGE)
+
+        def on_message_begin(self) -> None:
+            self._late_at, self._what = self.loop.time() + head_s, b"head"
+            super().on_message_begin()
 
         def on_headers_complete(self) -> None:
             # The read that ended the head may have brought a body too: count the head alone.
@@ -57,17 +65,17 @@ def limited_protocol(
                     self._refuse(*_TOO_LARGE)
                     return
             self._in_head = False
-            self._rearm(body_s, b"body")
+            self._late_at, self._what = self.loop.time() + body_s, b"body"
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
             if not self._refused:
-                self._rearm(body_s, b"body")
+                self._late_at = self.loop.time() + body_s
                 super().on_body(body)
 
         def on_message_complete(self) -> None:
             if not self._refused:
-                self._cancel_read()
+                self._late_at = None
                 self._in_head = True
                 self._head_bytes = 0
                 super().on_message_complete()
@@ -84,27 +92,21 @@ def limited_protocol(
                 self._write_timer = None
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._cancel_read()
-            if self._write_timer is not None:
-                self._write_timer.cancel()
+            for timer in (self._looking, self._write_timer):
+                if timer is not None:
+                    timer.cancel()
             super().connection_lost(exc)
 
-        def _rearm(self, after_s: float, what: bytes) -> None:
-            self._cancel_read()
-            self._read_timer = self.loop.call_later(after_s, self._too_slow, what)
-
-        def _cancel_read(self) -> None:
-            if self._read_timer is not None:
-                self._read_timer.cancel()
-                self._read_timer = None
-
-        def _too_slow(self, what: bytes) -> None:
-            self._read_timer = None
-            if self.flow.read_paused:
+        def _look(self) -> None:
+            now = self.loop.time()
+            if self._late_at is not None and now >= self._late_at:
+                if not self.flow.read_paused:
+                    said = b"The " + self._what + b" of the request is late."
+                    self._refuse(b"408 Request Timeout", said)
+                    return
                 # It is us who do not read: the application has not taken what there is.
-                self._rearm(body_s, what)
-                return
-            self._refuse(b"408 Request Timeout", b"The " + what + b" of the request is late.")
+                self._late_at = now + body_s
+            self._looking = self.loop.call_later(look_s, self._look)
 
         def _refuse(self, status: bytes, said: bytes) -> None:
             self._refused = True
