@@ -60,7 +60,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     state.draining = False
     errors.install(app)
     for router in (completions_router, chat_router, system_router):
-        app.include_router(router)
+        # The routes themselves: an included router is a level more for every request to pass.
+        app.router.routes.extend(router.routes)
     describe_bodies(app, (ChatRequest, CompletionRequest, EmbeddingRequest))
     docs.install(app)
     # The last one added is the outermost.

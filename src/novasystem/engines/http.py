@@ -1,9 +1,4 @@
-"""The wire to an engine: requests with four time limits, answers read as they come.
-
-One :class:`Transport` speaks to one address. Reading is kept as cheap as it can be, since every
-token passes here: raw reads without a task or a timer of their own, and one timer a request that
-looks at a deadline instead of being set anew for each read.
-"""
+"""The wire to one address of an engine: connecting, sending, and what can go wrong with both."""
 
 import asyncio
 import contextlib
@@ -17,23 +12,21 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 import orjson
 
+from novasystem.engines.reads import DRAIN_S, Reads, broken
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import (
     ConfigurationError,
-    EngineError,
     EngineProtocolError,
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
     InvalidRequest,
-    TimeLimit,
 )
 
-__all__ = ["Reads", "Transport", "checked_address", "error_text"]
+__all__ = ["Transport", "checked_address", "error_text"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
-_DRAIN_S = 1.0
 
 
 class _Body(aiohttp.BytesPayload):
@@ -74,104 +67,6 @@ class _UnixConnector(aiohttp.UnixConnector):
     async def _create_connection(self, *args: Any) -> Any:
         _opening.get().opened = True
         return await super()._create_connection(*args)
-
-
-class Reads:
-    """An answer on its way: its bytes, read by read, under the time limits.
-
-    ``sent_at_ns``: when the request had left. ``at_ns`` and ``index`` belong to the last read.
-    Time that the consumer takes between reads counts against ``total`` alone.
-    """
-
-    def __init__(
-        self,
-        transport: "Transport",
-        response: aiohttp.ClientResponse,
-        limits: TimeLimits,
-        *,
-        started_at: float,
-        sent_at_ns: int,
-        reused: bool,
-    ) -> None:
-        self.sent_at_ns = sent_at_ns
-        self.reused = reused
-        self.at_ns = 0
-        self.index = -1
-        self._transport = transport
-        self._content = response.content
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._first_token_at = started_at + limits.first_token_s
-        self._total_at = started_at + limits.total_s
-        self._seen_token = False
-        self._waiting_since: float | None = None
-        self._waiting = False
-        self._timer = self._loop.call_at(self._deadline()[0], self._look)
-
-    def token(self) -> None:
-        """A token has come: from here on the limit between tokens counts, anew."""
-        self._waiting_since = None
-        if not self._seen_token:
-            self._seen_token = True
-            # That limit is mostly the shorter one: the timer must not sleep until the first's.
-            self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline()[0], self._look)
-
-    async def read(self) -> bytes:
-        """Whatever has arrived, at least one byte; ``b""`` at the end of the answer."""
-        if self._waiting_since is None:
-            self._waiting_since = self._loop.time()
-        self._waiting = True
-        try:
-            data = await self._content.readany()
-        except EngineTimeout:
-            raise
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._transport.broken(error) from error
-        finally:
-            self._waiting = False
-        self.at_ns = time.perf_counter_ns()
-        self.index += 1
-        return data
-
-    async def drain(self) -> None:
-        """Read what follows the last frame, so that the connection can be used again."""
-        if self._content.at_eof():
-            return
-        with contextlib.suppress(EngineError, TimeoutError):
-            async with asyncio.timeout(_DRAIN_S):
-                while not self._content.at_eof() and await self.read():
-                    pass
-
-    def close(self) -> None:
-        self._timer.cancel()
-
-    def _deadline(self) -> tuple[float, TimeLimit, float]:
-        limits = self._limits
-        if not self._seen_token:
-            at, name, limit_s = self._first_token_at, "first_token", limits.first_token_s
-        else:
-            since = self._loop.time() if self._waiting_since is None else self._waiting_since
-            at = since + limits.between_tokens_s
-            name, limit_s = "between_tokens", limits.between_tokens_s
-        if self._total_at < at:
-            return self._total_at, "total", limits.total_s
-        return at, name, limit_s  # type: ignore[return-value]  # a literal, seen as str
-
-    def _look(self) -> None:
-        """Break off the read that waits if its deadline has passed, else look again then."""
-        at, limit, limit_s = self._deadline()
-        now = self._loop.time()
-        if now < at:
-            self._timer = self._loop.call_at(at, self._look)
-        elif self._waiting or limit == "total":
-            transport = self._transport
-            self._content.set_exception(
-                EngineTimeout(transport.engine, limit, limit_s, where=transport.where)
-            )
-        else:
-            # The consumer is busy: the next read is given a moment to find what has arrived.
-            self._timer = self._loop.call_at(now + 0.05, self._look)
 
 
 class Transport:
@@ -218,21 +113,6 @@ class Transport:
             await session.close()
         self._sessions.clear()
 
-    def broken(self, error: Exception) -> EngineError:
-        """The typed error for an answer that broke off."""
-        if isinstance(error, aiohttp.ClientPayloadError):
-            return EngineProtocolError(
-                self.engine,
-                f"Engine '{self.engine}' at {self.where} broke off in the middle of its answer.",
-                hint="See its log; it may have run out of memory, or been stopped.",
-            )
-        return EngineUnavailable(
-            self.engine,
-            f"The connection to engine '{self.engine}' at {self.where} was lost: "
-            f"{error or type(error).__name__}.",
-            hint="See its log; it may have died or been restarted.",
-        )
-
     @contextlib.asynccontextmanager
     async def _exchange(
         self, method: str, path: str, body: object, limits: TimeLimits
@@ -249,7 +129,8 @@ class Transport:
             if response.status >= 400:
                 raise await self._rejection(response, path)
             reads = Reads(
-                self,
+                self.engine,
+                self.where,
                 response,
                 limits,
                 started_at=started_at,
@@ -312,7 +193,7 @@ class Transport:
                         f"Engine '{self.engine}' at {self.where} does not speak HTTP: {error}.",
                         hint="Check the address and port.",
                     ) from error
-                raise self.broken(error) from error
+                raise broken(self.engine, self.where, error) from error
             sent_at_ns = data.sent_at_ns if data is not None else 0
             return response, sent_at_ns or time.perf_counter_ns(), not opening.opened
 
@@ -353,7 +234,7 @@ class Transport:
     async def _rejection(self, response: aiohttp.ClientResponse, path: str) -> EngineRejected:
         body = b""
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with asyncio.timeout(_DRAIN_S):
+            async with asyncio.timeout(DRAIN_S):
                 while len(body) < _MAX_ERROR_BYTES and (data := await response.content.readany()):
                     body += data
         said = error_text(body) or response.reason or "no reason given"
