@@ -35,6 +35,23 @@ perf-peers: $(VENV)/.test ## The same with LiteLLM's proxy beside it
 ollama: $(VENV)/.runtime ## Build a real Ollama for the tests, in a cache outside this folder
 	PATH="$(abspath $(BIN)):$$PATH" tools/ollama/build.sh
 
+# The trainer needs JAX, in an environment of its own and outside this folder.
+TINY := $(or $(NOVA_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/novasystem)/tiny-model
+TINY_PYTHON := $(TINY)/venv/bin/python
+
+tiny-model: $(TINY)/venv/.ready ## Train nova-tiny anew: 75 minutes on two cores
+	$(TINY_PYTHON) -m tools.tiny_model.train --minutes 75
+	$(TINY_PYTHON) -m tools.tiny_model.export
+
+tiny-model-eval: $(TINY)/venv/.ready ## Measure nova-tiny, and write the figures into its card
+	$(TINY_PYTHON) -m tools.tiny_model.evaluate --json $(TINY)/report.json; status=$$?; \
+	  $(TINY_PYTHON) -m tools.tiny_model.card --report $(TINY)/report.json && exit $$status
+
+$(TINY)/venv/.ready: tools/tiny_model/requirements.txt
+	$(PYTHON) -m venv $(TINY)/venv
+	$(TINY_PYTHON) -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
+
 vendor: ## Fetch the vendored files of the pages anew
 	tools/vendor.sh
 

@@ -1,0 +1,1 @@
+"""Measures nova-tiny through a server's OpenAI-compatible API, on what training never saw."""
