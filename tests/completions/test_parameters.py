@@ -212,6 +212,7 @@ def test_what_fits_but_cannot_be_done_is_a_400_that_names_it(
             {"role": "user", "content": [{"type": "text", "text": "a", "weight": 2}]},
             "messages[1].content",
         ),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "messages[1].content"),
         ({"role": "tool", "content": "5"}, "messages[1].tool_call_id"),
         ({"role": "user", "content": "a", "mood": "grim"}, "messages[1].mood"),
         (

@@ -325,7 +325,7 @@ async def test_closing_the_iterator_stops_the_engine_within_a_second(
         pid = (await subject.engine.supervisor.address()).pid  # type: ignore[attr-defined]
 
     def long(about: str) -> GenerateRequest:
-        sampling = Sampling(temperature=1.0, seed=3, max_tokens=400)
+        sampling = Sampling(temperature=1.0, seed=3, max_tokens=300)
         return asked(about, json_output=JsonOutput(ENDLESS), sampling=sampling)
 
     await answer(subject, asked())

@@ -2,12 +2,13 @@
 
 import itertools
 import json
+import time
 from typing import Any
 
 import pytest
 
 from novasystem.engines.events import Event, Finished, Sent
-from novasystem.engines.requests import TimeLimits
+from novasystem.engines.requests import JsonOutput, Sampling, TimeLimits
 from novasystem.errors import (
     ContextLengthExceeded,
     EngineError,
@@ -113,12 +114,15 @@ async def test_an_error_is_told_in_the_engines_words(
 
 
 async def test_a_huge_error_is_cut(wire: Wire, scripted: ScriptedServer) -> None:
-    whole = [head(500), *[chunked(b"x" * 10_000)] * 2000, last_chunk()]
-    async with wire.playing(scripted, whole, json_answer(400, {"error": "y" * 5000})) as engine:
+    endless: list[Step] = [head(500), *[chunked(b"x" * 60_000)] * 5000]
+    async with wire.playing(scripted, endless, json_answer(400, {"error": "y" * 5000})) as engine:
+        started = time.monotonic()
         for _ in range(2):
             _, error = await failure(engine)
             assert isinstance(error, NovaError)
             assert len(error.message) < 1000
+        # By its size, long before the second that reading it may take.
+        assert time.monotonic() - started < 0.8
 
 
 @pytest.mark.parametrize(
@@ -293,6 +297,24 @@ async def test_a_list_of_models_that_is_none_is_a_protocol_error(
             # Ollama names an empty list "null"; what is not its own key is not looked at.
             assert wire is OLLAMA
             assert models == []
+
+
+@pytest.mark.parametrize("odd", ["a number beyond 64 bits", "nested too deeply"])
+async def test_what_cannot_be_sent_is_the_callers_fault(
+    wire: Wire, scripted: ScriptedServer, odd: str
+) -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(300):
+        schema = {"items": schema}
+    more = (
+        {"sampling": Sampling(seed=2**70)}
+        if odd == "a number beyond 64 bits"
+        else {"json_output": JsonOutput(schema)}
+    )
+    async with wire.playing(scripted) as engine:
+        _, error = await failure(engine, asked(**more))
+    assert isinstance(error, InvalidRequest)
+    assert wire.requests(scripted) == []
 
 
 async def test_sent_is_told_only_once_the_engine_has_accepted(

@@ -73,6 +73,9 @@ async def test_a_closed_iterator_closes_the_connection(
                 break
         closed_ns = time.perf_counter_ns()
         await events.aclose()
+        # It is closed now, and not when the garbage collector finds it.
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
         assert await left_after_ns(wire, scripted, closed_ns) < WITHIN_NS
 
 

@@ -49,6 +49,20 @@ async def test_a_kept_connection_that_was_closed_meanwhile_costs_one_more_try(
     assert connections[0] == connections[1] != connections[2]
 
 
+async def test_the_second_try_is_on_a_connection_that_was_never_used(
+    wire: Wire, scripted: ScriptedServer
+) -> None:
+    """Where one kept connection was closed, the others were too."""
+    slow, good = wire.answer(["x"], pause_s=0.2), wire.answer(["x"])
+    async with wire.playing(scripted, slow) as engine:
+        await collect(engine)
+        await asyncio.gather(collect(engine), collect(engine))
+        scripted.on("POST", wire.path, [Close()], good)
+        assert text(await collect(engine)) == "x"
+    *before, last = [seen.connection for seen in wire.requests(scripted)]
+    assert last not in before
+
+
 async def test_the_second_try_is_the_last_one(wire: Wire, scripted: ScriptedServer) -> None:
     async with wire.playing(scripted, wire.answer(["x"]), [Close()]) as engine:
         await collect(engine)

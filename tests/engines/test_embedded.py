@@ -28,6 +28,7 @@ from novasystem.errors import (
     EngineUnavailable,
     ModelNotFound,
 )
+from tests.engines.children import alive, eventually
 
 LIMITS = TimeLimits(connect_s=5, first_token_s=60, between_tokens_s=30, total_s=120)
 ENDLESS = JsonOutput({"type": "array", "minItems": 400, "items": {"type": "boolean"}})
@@ -104,6 +105,23 @@ async def test_killed_in_mid_answer_it_says_so_and_answers_the_next_request(
     assert await pid_of(engine) != pid
 
 
+async def test_a_request_that_meets_a_dead_child_is_asked_of_its_successor(
+    engine: EmbeddedEngine,
+) -> None:
+    """Nothing was sent yet, so nobody needs to know."""
+    for embed in (False, True):
+        pid = await pid_of(engine)
+        os.kill(pid, signal.SIGKILL)
+        # The loop stands still meanwhile: nobody here has noticed.
+        assert eventually(lambda pid=pid: not alive(pid))  # type: ignore[misc]
+        if embed:
+            found = await engine.embed(EmbedRequest("tiny", ("x",), limits=LIMITS))
+            assert len(found.vectors) == 1
+        else:
+            assert isinstance((await answer(engine))[-1], Finished)
+        assert await pid_of(engine) != pid
+
+
 async def test_killed_while_it_embeds_it_says_so_too(engine: EmbeddedEngine) -> None:
     pid = await pid_of(engine)
     texts = tuple(f"{number} " * 200 for number in range(200))
@@ -155,6 +173,7 @@ async def test_a_start_that_takes_too_long_meets_the_limit_and_goes_on(
         await answer(engine, hasty)
     assert error.value.limit == "first_token"
     assert time.monotonic() - started < 2
+    assert not engine.supervisor.running
     assert isinstance((await answer(engine))[-1], Finished)
     assert engine.supervisor.restarts == 0
 

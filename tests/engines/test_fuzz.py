@@ -92,16 +92,16 @@ def frames_of(seeds: list[bytes], prefix: bytes, end: bytes) -> list[bytes]:
 def mutated(seeds: list[bytes], bent: list[bytes], rng: random.Random) -> bytes:
     data = rng.choice(seeds)
     kind = rng.random()
-    if kind < 0.05:
+    if kind < 0.03:
         return data
     if kind < 0.35:
-        return rng.choice(bent) + (data if rng.random() < 0.7 else b"")
+        return rng.choice(bent) + (data if rng.random() < 0.3 else b"")
     if kind < 0.40:
         return b"".join(rng.choices(WORDS, k=rng.randrange(1, 12)))
     if kind < 0.43:
         return rng.randbytes(rng.randrange(200))
     start = rng.randrange(len(data))
-    piece = data[start : start + rng.randrange(20, 400)] if kind < 0.8 else data
+    piece = data[start : start + rng.randrange(20, 400)] if kind < 0.9 else data
     for _ in range(rng.randrange(1, 4)):
         at = rng.randrange(len(piece) + 1)
         until = at + (rng.randrange(12) if rng.random() < 0.5 else 0)
@@ -132,7 +132,7 @@ def checked(events: list[Event]) -> None:
     assert sum(isinstance(event, Finished) for event in events) == 1
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(600)
 def test_a_million_hostile_inputs_raise_what_is_documented_and_nothing_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

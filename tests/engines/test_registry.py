@@ -171,6 +171,19 @@ async def test_an_engine_that_came_up_meanwhile_is_found() -> None:
             await registry.resolve("new")
 
 
+async def test_a_problem_that_is_over_is_forgotten() -> None:
+    """Also where the engine comes back without any model."""
+    async with registry_of({"near": []}) as (registry, servers):
+        servers["near"].on("GET", "/v1/models", json_answer(500, {"error": "boom"}))
+        with pytest.raises(ModelNotFound, match="boom"):
+            await registry.resolve("a")
+        list_models(servers["near"])
+        await registry.refresh(0)
+        with pytest.raises(ModelNotFound) as refusal:
+            await registry.resolve("a")
+        assert "boom" not in str(refusal.value)
+
+
 async def test_many_that_ask_at_once_look_once() -> None:
     async with registry_of({"near": ["a"]}) as (registry, servers):
         await asyncio.gather(*(registry.models() for _ in range(20)))

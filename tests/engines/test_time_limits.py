@@ -121,7 +121,8 @@ async def slowly(events: object, pause_s: float) -> list[Event]:
     async with aclosing(events) as open_events:  # type: ignore[type-var]
         async for event in open_events:  # type: ignore[attr-defined]
             got.append(event)
-            await asyncio.sleep(pause_s)
+            if isinstance(event, (Sent, TextDelta)):
+                await asyncio.sleep(pause_s)
     return got
 
 

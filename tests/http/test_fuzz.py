@@ -12,7 +12,7 @@ from tests.http.wire import Answer, ask
 from tests.servers.answers import json_answer, openai_stream
 from tests.servers.nova import NovaServer
 
-EXAMPLES = 250
+EXAMPLES = 180
 _SETTINGS = settings(
     deadline=None,
     database=None,

@@ -77,6 +77,12 @@ def inside_messages(literal: str) -> Iterator[bytes]:
         turn = {key: value for key, value in TURN[0].items() if key != name}
         yield f'{{"messages": [{{"{name}": {literal}, {json.dumps(turn)[1:-1]}}}]}}'.encode()
     yield f'{{"messages": [{{"role": "user", "content": [{literal}]}}]}}'.encode()
+    # Schemas are taken as they are, and written out again for the engine.
+    turn = json.dumps(TURN)
+    tool = f'{{"type": "function", "function": {{"name": "f", "parameters": {literal}}}}}'
+    yield f'{{"messages": {turn}, "tools": [{tool}]}}'.encode()
+    form = f'{{"type": "json_schema", "json_schema": {{"name": "n", "schema": {literal}}}}}'
+    yield f'{{"messages": {turn}, "response_format": {form}}}'.encode()
 
 
 def corpus(literals: list[str]) -> Iterator[tuple[str, bytes]]:

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Scope
 
+from novasystem.http.guard import Guard
+from novasystem.settings import Settings
 from tests.http.doors import Door, open_door
 from tests.http.figures import State
 from tests.http.wire import Answer, ask, raw
@@ -148,6 +152,43 @@ def test_an_address_that_others_reach_is_refused_without_a_key(tmp_path: Path, h
     assert "NOVA_API_KEYS" in done.stderr
     assert host in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [
+        (("127.0.0.1", 8000), 200),
+        (("::1", 8000), 200),
+        (("/run/nova.sock", None), 200),
+        (None, 200),
+        (("192.168.0.5", 8000), 403),
+        (("fe80::1", 8000), 403),
+    ],
+    ids=str,
+)
+async def test_whoever_starts_it_without_a_key_opens_it_to_this_machine_alone(
+    server: tuple[str, int | None] | None, status: int
+) -> None:
+    """``uvicorn --factory … --host 0.0.0.0`` goes around the check at the start."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/models",
+        "server": server,
+        "headers": [(b"host", b"localhost")],
+    }
+    await Guard(PlainTextResponse("in"), Settings())(scope, receive, send)
+    assert sent[0]["status"] == status
+    await Guard(PlainTextResponse("in"), Settings())({**scope, "path": "/health"}, receive, send)
+    assert sent[2]["status"] == 200
 
 
 def test_with_a_key_it_is_served_under_the_names_that_are_allowed(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_a_client_that_only_ends_its_own_sending_side_still_counts_as_gone_or_se
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A server of its own, whose open files nobody else changes."""
     limits = {"NOVA_FIRST_TOKEN_TIMEOUT_S": "60", "NOVA_BETWEEN_TOKENS_TIMEOUT_S": "60"}
+    limits["NOVA_SEND_TIMEOUT_S"] = "2"
     with open_door(tmp_path_factory.mktemp("crowded"), limits) as door:
         yield door
 
@@ -164,20 +165,21 @@ def test_a_client_that_does_not_read_is_dropped_and_the_generation_stopped(
     assert eventually(lambda: metric(door.port, "nova_open_streams") == 0)
 
 
-def test_a_client_that_pauses_for_less_than_the_limit_is_served(door: Door) -> None:
-    pieces = [openai_chunk({"content": "x" * 20_000}) for _ in range(1000)]
-    door.answers(sse(*pieces, openai_chunk({}, finish="stop")))
-    with connect(door.port) as client:
+def test_a_client_that_pauses_for_less_than_the_limit_is_served(crowded: Door) -> None:
+    """Five pauses of half a second: together more than the limit of two, each of them less."""
+    pieces = [openai_chunk({"content": "x" * 20_000}) for _ in range(1500)]
+    crowded.answers(sse(*pieces, openai_chunk({}, finish="stop")))
+    with connect(crowded.port) as client:
         client.sendall(request_bytes(CHAT, body(CHAT, "Hi."), more="connection: close\r\n"))
-        data, paused_at = b"", 0
+        data, pauses = b"", 0
         while piece := client.recv(65536):
             data += piece
-            if len(data) - paused_at > 6_000_000:
-                paused_at = len(data)
+            if len(data) > (pauses + 1) * 5_000_000:
+                pauses += 1
                 time.sleep(0.5)
-    assert paused_at > 12_000_000
+    assert pauses >= 5
     assert b"event: done" in data
-    assert data.count(b"event: chunk") == 1000
+    assert data.count(b"event: chunk") == 1500
 
 
 def test_memory_stays_bounded_while_a_client_does_not_read(door: Door, state: State) -> None:
