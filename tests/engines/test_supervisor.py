@@ -84,7 +84,7 @@ async def test_one_that_dies_is_started_again_and_its_folder_is_removed(
     assert await supervisor.died(first) == "was ended by SIGKILL"
     # By itself: nobody has asked for it.
     async with asyncio.timeout(30):
-        while not supervisor.running:
+        while not supervisor.running:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     second = await supervisor.address()
     assert alive(second.pid)

@@ -78,11 +78,11 @@ def inside_messages(literal: str) -> Iterator[bytes]:
         yield f'{{"messages": [{{"{name}": {literal}, {json.dumps(turn)[1:-1]}}}]}}'.encode()
     yield f'{{"messages": [{{"role": "user", "content": [{literal}]}}]}}'.encode()
     # Schemas are taken as they are, and written out again for the engine.
-    turn = json.dumps(TURN)
+    turns = json.dumps(TURN)
     tool = f'{{"type": "function", "function": {{"name": "f", "parameters": {literal}}}}}'
-    yield f'{{"messages": {turn}, "tools": [{tool}]}}'.encode()
+    yield f'{{"messages": {turns}, "tools": [{tool}]}}'.encode()
     form = f'{{"type": "json_schema", "json_schema": {{"name": "n", "schema": {literal}}}}}'
-    yield f'{{"messages": {turn}, "response_format": {form}}}'.encode()
+    yield f'{{"messages": {turns}, "response_format": {form}}}'.encode()
 
 
 def corpus(literals: list[str]) -> Iterator[tuple[str, bytes]]:
