@@ -15,5 +15,7 @@ cp "$work"/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui-bundle.js.LICENSE.tx
 cp "$work/swagger-ui-dist/LICENSE" "$static/swagger-ui.LICENSE"
 cp "$work/swagger-ui-dist/NOTICE" "$static/swagger-ui.NOTICE"
 cp "$work"/redoc/bundles/redoc.standalone.js{,.LICENSE.txt} "$static/"
+# Its logo would be asked of a foreign address.
+sed -i 's#https://cdn.redoc.ly/redoc/logo-mini.svg#data:,#' "$static/redoc.standalone.js"
 cp "$work/redoc/LICENSE" "$static/redoc.LICENSE"
 echo "Vendored swagger-ui-dist $(version swagger-ui-dist) and redoc $(version redoc) into $static."

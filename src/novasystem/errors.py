@@ -61,7 +61,8 @@ class NovaError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        end = "" if not self.hint or self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{end} {self.hint}".strip()
 
 
 class ConfigurationError(NovaError):

@@ -22,7 +22,13 @@ def configure(level: str, format: Literal["auto", "console", "json"] = "auto") -
         else structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # Not structlog's own: that one shows local variables, and so prompts and keys.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if console
         else [
             structlog.processors.format_exc_info,

