@@ -1,6 +1,7 @@
 """What every test may use: the scripted server, our own server, a real Ollama, the weights."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from tests.servers.scripted import ScriptedServer, scripted_server
 
 IN_CI = bool(os.environ.get("CI"))
 _skipped: list[str] = []
+
+
+def pytest_configure() -> None:
+    """A shell starts what it puts into the background with Ctrl-C ignored, and so would we."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
