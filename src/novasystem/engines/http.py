@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -95,55 +95,41 @@ class Transport:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def get_json(self, path: str, limits: TimeLimits) -> Any:
-        async with self._exchange("GET", path, None, limits) as reads:
+        with await self.open("GET", path, None, limits) as reads:
             return await self._read_json(reads)
 
     async def post_json(self, path: str, body: object, limits: TimeLimits) -> Any:
-        async with self._exchange("POST", path, body, limits) as reads:
+        with await self.open("POST", path, body, limits) as reads:
             return await self._read_json(reads)
-
-    def post_stream(
-        self, path: str, body: object, limits: TimeLimits
-    ) -> contextlib.AbstractAsyncContextManager[Reads]:
-        """Send ``body``; the context closes the connection where the answer was not read whole."""
-        return self._exchange("POST", path, body, limits)
 
     async def aclose(self) -> None:
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
 
-    @contextlib.asynccontextmanager
-    async def _exchange(
-        self, method: str, path: str, body: object, limits: TimeLimits
-    ) -> AsyncIterator[Reads]:
-        loop = asyncio.get_running_loop()
-        started_at = loop.time()
+    async def open(self, method: str, path: str, body: object, limits: TimeLimits) -> Reads:
+        """Send ``body``, and return the answer on its way; leaving it ends the generation."""
+        started_at = asyncio.get_running_loop().time()
         try:
             payload = None if body is None else orjson.dumps(body)
         except TypeError as error:
             # Numbers beyond 64 bits, and what is nested more than 254 deep.
             raise InvalidRequest(f"The request cannot be sent as JSON: {error}.") from error
         response, sent_at_ns, reused = await self._send(method, path, payload, limits)
-        try:
-            if response.status >= 400:
-                raise await self._rejection(response, path)
-            reads = Reads(
-                self.engine,
-                self.where,
-                response,
-                limits,
-                started_at=started_at,
-                sent_at_ns=sent_at_ns,
-                reused=reused,
-            )
+        if response.status >= 400:
             try:
-                yield reads
+                raise await self._rejection(response, path)
             finally:
-                reads.close()
-        finally:
-            # Of an answer not read to its end this closes the connection, which stops the engine.
-            response.close() if not response.content.at_eof() else response.release()
+                response.close()
+        return Reads(
+            self.engine,
+            self.where,
+            response,
+            limits,
+            started_at=started_at,
+            sent_at_ns=sent_at_ns,
+            reused=reused,
+        )
 
     async def _send(
         self, method: str, path: str, payload: bytes | None, limits: TimeLimits

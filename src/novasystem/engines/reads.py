@@ -27,6 +27,8 @@ DRAIN_S = 1.0
 class Reads:
     """An answer on its way: its bytes, read by read, under the time limits.
 
+    ``with`` it: what was not read to its end by then is given up, and the engine stops.
+
     ``sent_at_ns``: when the request had left. ``at_ns`` and ``index`` belong to the last read.
     Time that the consumer takes between reads counts against ``total`` alone.
     """
@@ -48,6 +50,7 @@ class Reads:
         self.index = -1
         self._engine = engine
         self._where = where
+        self._response = response
         self._content = response.content
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -93,8 +96,16 @@ class Reads:
                 while not self._content.at_eof() and await self.read():
                     pass
 
-    def close(self) -> None:
+    def __enter__(self) -> "Reads":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+        if self._content.at_eof():
+            self._response.release()
+        else:
+            # Closing the connection is what stops the engine.
+            self._response.close()
 
     def _deadline(self) -> tuple[float, TimeLimit, float]:
         limits = self._limits

@@ -49,7 +49,7 @@ async def stream(
 ) -> AsyncGenerator[Event, None]:
     """Post ``body`` and yield what comes; every way in which that can fail is a typed error."""
     try:
-        async with transport.post_stream(path, body, request.limits) as reads:
+        with await transport.open("POST", path, body, request.limits) as reads:
             yield Sent(reads.sent_at_ns, reads.reused)
             while not decoder.done:
                 data = await reads.read()

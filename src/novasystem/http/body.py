@@ -38,7 +38,10 @@ class DirectRoute(APIRoute):
 
 async def read_body(request: Request, model: type[Body]) -> Body:
     """The request's body as ``model``; raises ``MalformedRequest`` or ``BodyTooLarge``."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
+    kind = ""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            kind = value.partition(b";")[0].decode("latin-1").strip().casefold()
     if kind != "application/json" and not kind.endswith("+json"):
         raise MalformedRequest(
             "The body was not sent as JSON.", hint="Send 'Content-Type: application/json'."
