@@ -4,7 +4,6 @@ The weights are those of the package; what they know is no part of the contract.
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -18,7 +17,6 @@ from novasystem.engines.events import (
     Finished,
     Sent,
     TextDelta,
-    ToolCallDelta,
     Usage,
 )
 from novasystem.engines.requests import (
@@ -27,10 +25,6 @@ from novasystem.engines.requests import (
     JsonOutput,
     Message,
     Sampling,
-    TimeLimits,
-    Tool,
-    ToolCall,
-    ToolChoice,
 )
 from novasystem.errors import (
     ContextLengthExceeded,
@@ -38,56 +32,19 @@ from novasystem.errors import (
     ModelNotFound,
     UnsupportedParameter,
 )
+from tests.contract.asking import (
+    ENDLESS,
+    GREEDY,
+    LIMITS,
+    answer,
+    asked,
+    reason,
+    text,
+)
 from tests.contract.conftest import MODEL, Subject
 from tests.contract.cpu import tree_cpu_s
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LIMITS = TimeLimits(connect_s=5, first_token_s=60, between_tokens_s=30, total_s=120)
-GREEDY = Sampling(temperature=0.0, seed=0, max_tokens=24)
-CITY = {
-    "type": "object",
-    "properties": {"city": {"type": "string", "enum": ["Rome", "Oslo"]}},
-    "required": ["city"],
-}
-TOOLS = (
-    Tool("get_weather", "Tells the weather in a city.", CITY),
-    Tool("get_time", "Tells the time in a city.", CITY),
-)
-ENDLESS = {"type": "array", "minItems": 200, "items": {"type": "boolean"}}
-
-
-def asked(said: str = "Hi.", **more: Any) -> GenerateRequest:
-    messages = more.pop("messages", (Message("user", said),))
-    sampling = more.pop("sampling", GREEDY)
-    return GenerateRequest(MODEL, messages, sampling=sampling, limits=LIMITS, **more)
-
-
-async def answer(subject: Subject, request: GenerateRequest) -> list[Event]:
-    async with aclosing(subject.engine.generate(request)) as events:
-        return [event async for event in events]
-
-
-def text(events: Sequence[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
-
-
-def reason(events: Sequence[Event]) -> str:
-    last = events[-1]
-    assert isinstance(last, Finished)
-    return last.reason
-
-
-def calls(events: Sequence[Event]) -> list[tuple[str, Any]]:
-    pieces = [event for event in events if isinstance(event, ToolCallDelta)]
-    found = []
-    for index in sorted({piece.index for piece in pieces}):
-        first, *more = [piece for piece in pieces if piece.index == index]
-        assert first.id
-        assert first.name
-        arguments = first.arguments + "".join(piece.arguments for piece in more)
-        found.append((first.name, json.loads(arguments)))
-    return found
 
 
 async def test_models_are_listed_with_what_is_known_of_them(subject: Subject) -> None:
@@ -171,66 +128,6 @@ async def test_a_stop_sequence_ends_the_answer_and_is_no_part_of_it(subject: Sub
     events = await answer(subject, asked("Tell me a story.", sampling=sampling))
     assert text(events).rstrip() == whole[: whole.index(stop)].rstrip()
     assert reason(events) == "stop"
-
-
-async def test_json_fits_its_schema(subject: Subject) -> None:
-    schema = {
-        "type": "object",
-        "properties": {"ok": {"type": "boolean"}, "city": {"enum": ["Rome", "Oslo"]}},
-        "required": ["ok", "city"],
-        "additionalProperties": False,
-    }
-    sampling = Sampling(temperature=1.0, seed=1, max_tokens=200)
-    events = await answer(subject, asked(json_output=JsonOutput(schema), sampling=sampling))
-    value = json.loads(text(events))
-    assert isinstance(value.pop("ok"), bool)
-    assert value.pop("city") in {"Rome", "Oslo"}
-    assert value == {}
-    assert reason(events) == "stop"
-
-
-@pytest.mark.parametrize("name", [None, "get_time"])
-async def test_a_required_call_is_made_with_arguments_that_fit(
-    subject: Subject, name: str | None
-) -> None:
-    request = asked(
-        "What time is it in Oslo?",
-        tools=TOOLS,
-        tool_choice=ToolChoice("required", name),
-        sampling=Sampling(temperature=0.0, max_tokens=200),
-    )
-    events = await answer(subject, request)
-    made = calls(events)
-    assert made
-    for called, arguments in made:
-        assert called == name or (name is None and called in {"get_weather", "get_time"})
-        assert arguments["city"] in {"Rome", "Oslo"}
-    assert reason(events) == "tool_calls"
-
-
-async def test_tools_that_may_be_called_break_nothing(subject: Subject) -> None:
-    sampling = Sampling(temperature=0.0, max_tokens=100)
-    events = await answer(subject, asked("Weather in Rome?", tools=TOOLS, sampling=sampling))
-    assert reason(events) in {"stop", "length", "tool_calls"}
-
-
-async def test_where_no_call_is_allowed_none_is_made(subject: Subject) -> None:
-    request = asked("Weather in Rome?", tools=TOOLS, tool_choice=ToolChoice("none"))
-    events = await answer(subject, request)
-    assert calls(events) == []
-    assert text(events)
-
-
-async def test_the_result_of_a_call_is_taken(subject: Subject) -> None:
-    messages = (
-        Message("system", "Be brief."),
-        Message("user", "Weather in Rome?"),
-        Message("assistant", "", tool_calls=(ToolCall("1", "get_weather", '{"city":"Rome"}'),)),
-        Message("tool", "sunny, 25 degrees", tool_call_id="1", name="get_weather"),
-    )
-    for tools in (TOOLS, ()):
-        events = await answer(subject, asked(messages=messages, tools=tools))
-        assert isinstance(events[-1], Finished)
 
 
 async def test_earlier_turns_are_read(subject: Subject) -> None:

@@ -1,11 +1,12 @@
 """Looking at child processes from outside: through Linux's /proc, without asking our own code."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["alive", "eventually", "of_process", "started_at_s", "tcp_sockets"]
+__all__ = ["alive", "eventually", "of_process", "refuses", "started_at_s", "tcp_sockets"]
 
 
 def alive(pid: int) -> bool:
@@ -36,6 +37,12 @@ def tcp_sockets(pid: int) -> set[str]:
         line for table in ("tcp", "tcp6") for line in of_process(pid, f"net/{table}").splitlines()
     ]
     return own & {line.split()[9].decode() for line in lines if b"local_address" not in line}
+
+
+def refuses(unix_socket: str) -> bool:
+    """Whether nobody listens there any more: later than the death of the first thread."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(unix_socket) != 0
 
 
 def eventually(fact: Callable[[], bool], within_s: float = 5.0) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from novasystem.errors import (
     EngineUnavailable,
     ModelNotFound,
 )
-from tests.engines.children import alive, eventually
+from tests.engines.children import eventually, refuses
 
 LIMITS = TimeLimits(connect_s=5, first_token_s=60, between_tokens_s=30, total_s=120)
 ENDLESS = JsonOutput({"type": "array", "minItems": 400, "items": {"type": "boolean"}})
@@ -110,16 +111,16 @@ async def test_a_request_that_meets_a_dead_child_is_asked_of_its_successor(
 ) -> None:
     """Nothing was sent yet, so nobody needs to know."""
     for embed in (False, True):
-        pid = await pid_of(engine)
-        os.kill(pid, signal.SIGKILL)
+        address = await engine.supervisor.address()
+        os.kill(address.pid, signal.SIGKILL)
         # The loop stands still meanwhile: nobody here has noticed.
-        assert eventually(lambda pid=pid: not alive(pid))  # type: ignore[misc]
+        assert eventually(partial(refuses, address.unix_socket or ""))
         if embed:
             found = await engine.embed(EmbedRequest("tiny", ("x",), limits=LIMITS))
             assert len(found.vectors) == 1
         else:
             assert isinstance((await answer(engine))[-1], Finished)
-        assert await pid_of(engine) != pid
+        assert await pid_of(engine) != address.pid
 
 
 async def test_killed_while_it_embeds_it_says_so_too(engine: EmbeddedEngine) -> None:

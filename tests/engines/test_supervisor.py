@@ -199,7 +199,7 @@ from novasystem.engines.supervisor import ChildConfig, Supervisor
 async def main():
     config = ChildConfig(Path(sys.argv[1]), "m", context_tokens=512, slots=1, threads=1)
     address = await Supervisor("embedded", config).address()
-    print(json.dumps([address.pid, address.unix_socket]), flush=True)
+    print(json.dumps([address.pid, address.unix_socket]), file=sys.stderr, flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -210,13 +210,14 @@ asyncio.run(main())
 def test_it_does_not_outlive_its_parent(weights: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(weights)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        # Its log goes to standard output.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as parent:
-        assert parent.stdout is not None
-        # Its log goes to standard output as well.
-        told = next(line for line in parent.stdout if line.startswith(b"["))
-        child, socket = json.loads(told)
-        parent.send_signal(number)
+        try:
+            assert parent.stderr is not None
+            child, socket = json.loads(parent.stderr.readline())
+        finally:
+            parent.send_signal(number)
     assert eventually(lambda: not alive(child))
     assert eventually(lambda: not Path(socket).parent.exists())
