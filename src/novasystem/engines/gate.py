@@ -27,7 +27,7 @@ class Gate:
 
     async def enter(self, wait_s: float) -> None:
         """Wait for a place, at most ``wait_s``; whoever has one gives it back by :meth:`leave`."""
-        if self.active < self._max_concurrent and not self._queue:
+        if self.active < self._max_concurrent:
             self.active += 1
         else:
             await self._wait(wait_s)

@@ -24,7 +24,7 @@ from novasystem.engines.events import (
 from novasystem.engines.http import error_text
 from novasystem.engines.requests import GenerateRequest, Message
 from novasystem.engines.sse import Frame
-from novasystem.engines.stream import StreamFault
+from novasystem.engines.stream import StreamFault, count_value, text_value
 from novasystem.errors import InvalidRequest
 
 __all__ = ["OPTIONS", "SAMPLING", "LineDecoder", "encode_request"]
@@ -133,9 +133,9 @@ class LineDecoder:
             message = line.get("message") or {}
             events: list[Event] = []
             if thinking := message.get("thinking"):
-                events.append(ReasoningDelta(_text(thinking), arrival))
+                events.append(ReasoningDelta(text_value(thinking), arrival))
             if text := message.get("content"):
-                events.append(TextDelta(_text(text), arrival))
+                events.append(TextDelta(text_value(text), arrival))
             for call in message.get("tool_calls") or ():
                 events.append(self._call(call, arrival))
             self._said = self._said or bool(events)
@@ -173,8 +173,8 @@ class LineDecoder:
             index=index,
             arguments=arguments,
             arrival=arrival,
-            id=_text(call.get("id") or f"call_{secrets.token_hex(12)}"),
-            name=_text(function["name"]),
+            id=text_value(call.get("id") or f"call_{secrets.token_hex(12)}"),
+            name=text_value(function["name"]),
         )
 
     def _end(self, line: dict[str, Any], arrival: Arrival) -> list[Event]:
@@ -186,8 +186,8 @@ class LineDecoder:
         elif self._tools and not self._said and (line.get("eval_count") or 0) > 1:
             msg = "the model tried to call a tool in a way that Ollama could not read"
             raise StreamFault(msg)
-        evaluated = _count(line.get("prompt_eval_count"))
-        generated = _count(line.get("eval_count"))
+        evaluated = count_value(line.get("prompt_eval_count"))
+        generated = count_value(line.get("eval_count"))
         usage = Usage(
             prompt_tokens=evaluated,
             completion_tokens=generated,
@@ -202,18 +202,6 @@ class LineDecoder:
             arrival=arrival,
         )
         return [usage, Finished(reason, arrival)]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _count(value: Any) -> int | None:
-    if value is not None and not isinstance(value, int):
-        raise TypeError(value)
-    return value
 
 
 def _seconds(line: dict[str, Any], name: str) -> float | None:

@@ -20,7 +20,7 @@ from novasystem.engines.events import (
 from novasystem.engines.http import error_text
 from novasystem.engines.requests import GenerateRequest, Message
 from novasystem.engines.sse import Frame
-from novasystem.engines.stream import StreamFault
+from novasystem.engines.stream import StreamFault, count_value, text_value
 
 __all__ = ["ChunkDecoder", "encode_request"]
 
@@ -180,9 +180,9 @@ class ChunkDecoder:
             choice = choices[0]
             delta = choice.get("delta") or {}
             if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-                events.append(ReasoningDelta(_text(reasoning), arrival))
+                events.append(ReasoningDelta(text_value(reasoning), arrival))
             if text := delta.get("content"):
-                events.append(TextDelta(_text(text), arrival))
+                events.append(TextDelta(text_value(text), arrival))
             if calls := delta.get("tool_calls"):
                 events += self._tool_calls(calls, arrival)
             if finish := choice.get("finish_reason"):
@@ -192,10 +192,10 @@ class ChunkDecoder:
                 self._finish = (_FINISH.get(finish, "stop"), arrival)
         if usage := chunk.get("usage"):
             self._usage = (
-                _count(usage.get("prompt_tokens")),
-                _count(usage.get("completion_tokens")),
-                _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens")),
-                _count((usage.get("completion_tokens_details") or {}).get("reasoning_tokens")),
+                count_value(usage.get("prompt_tokens")),
+                count_value(usage.get("completion_tokens")),
+                count_value((usage.get("prompt_tokens_details") or {}).get("cached_tokens")),
+                count_value((usage.get("completion_tokens_details") or {}).get("reasoning_tokens")),
             )
         if timings := chunk.get("timings"):
             self._timings = _llama_timings(timings)
@@ -210,13 +210,13 @@ class ChunkDecoder:
                 arguments = orjson.dumps(arguments).decode()
             known = index in self._calls
             if not known:
-                self._calls[index] = _text(call.get("id") or f"call_{index}")
+                self._calls[index] = text_value(call.get("id") or f"call_{index}")
             yield ToolCallDelta(
                 index=index,
                 arguments=arguments,
                 arrival=arrival,
                 id=None if known else self._calls[index],
-                name=None if known else _text(function["name"]),
+                name=None if known else text_value(function["name"]),
             )
 
     def _index(self, call: dict[str, Any]) -> int:
@@ -232,18 +232,6 @@ class ChunkDecoder:
         return max(self._calls, default=-1) + (begins or not self._calls)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _count(value: Any) -> int | None:
-    if value is not None and not isinstance(value, int):
-        raise TypeError(value)
-    return value
-
-
 def _llama_timings(timings: dict[str, Any]) -> ServerTimings:
     """llama.cpp's ``timings``: counts, and durations in milliseconds."""
 
@@ -252,8 +240,8 @@ def _llama_timings(timings: dict[str, Any]) -> ServerTimings:
         return None if value is None else float(value) / 1000
 
     return ServerTimings(
-        prefill_tokens=_count(timings.get("prompt_n")),
+        prefill_tokens=count_value(timings.get("prompt_n")),
         prefill_s=seconds("prompt_ms"),
-        decode_tokens=_count(timings.get("predicted_n")),
+        decode_tokens=count_value(timings.get("predicted_n")),
         decode_s=seconds("predicted_ms"),
     )

@@ -10,7 +10,7 @@ from novasystem.engines.requests import GenerateRequest
 from novasystem.engines.sse import Frame, FrameTooLarge
 from novasystem.errors import EngineError, EngineProtocolError, EngineRejected
 
-__all__ = ["Decoder", "Splitter", "StreamFault", "stream"]
+__all__ = ["Decoder", "Splitter", "StreamFault", "count_value", "stream", "text_value"]
 
 _TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta)
 
@@ -21,6 +21,20 @@ class StreamFault(ValueError):
     def __init__(self, message: str, *, reported: bool = False) -> None:
         super().__init__(message)
         self.reported = reported
+
+
+def text_value(value: object) -> str:
+    """``value`` where it is a text; ``TypeError`` for what a decoder cannot pass on."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def count_value(value: object) -> int | None:
+    """``value`` where it is a count or absent; ``TypeError`` otherwise."""
+    if value is not None and not isinstance(value, int):
+        raise TypeError(value)
+    return value
 
 
 class Splitter(Protocol):
