@@ -15,18 +15,24 @@ from starlette.middleware.cors import CORSMiddleware
 from novasystem import __version__
 from novasystem.chat.router import router as chat_router
 from novasystem.chat.schemas import ChatRequest
+from novasystem.chat.service import KIND as CHAT
+from novasystem.chat.service import Chat, chat_kind
 from novasystem.completions.router import router as completions_router
 from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
 from novasystem.engines.kinds import build_registry
 from novasystem.engines.registry import Registry
-from novasystem.errors import EngineError
+from novasystem.errors import EngineError, NovaError
 from novasystem.http import docs, errors
 from novasystem.http.body import describe_bodies
 from novasystem.http.guard import Guard
 from novasystem.http.observe import Metrics, Observe
 from novasystem.http.sse import OpenStreams, StreamLimits
 from novasystem.http.system import router as system_router
+from novasystem.keeping import Store
+from novasystem.runs.executor import Limits
+from novasystem.runs.service import Runs
 from novasystem.settings import Settings, load_settings
+from novasystem.threads.queue import ThreadQueue
 
 __all__ = ["create_app"]
 
@@ -56,6 +62,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     state.stream_limits = StreamLimits(settings.heartbeat_s, settings.send_timeout_s)
     state.streams = OpenStreams()
     state.metrics = Metrics()
+    store = Store(settings)
+    queue = ThreadQueue(settings.max_waiting_turns)
+    runs = Runs(
+        store.database,
+        {CHAT: chat_kind(store.database, registry, settings.limits)},
+        limits=Limits(settings.max_runs, settings.max_runs_per_engine),
+        on_free=queue.freed,
+    )
+    state.store = store
+    state.runs = runs
+    state.chat = Chat(runs, registry, queue)
+    state.failure = None
     state.started = False
     state.draining = False
     errors.install(app)
@@ -84,14 +102,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = state.settings
     for variable in settings.unknown_variables:
         await _log.awarning("this variable means nothing", variable=variable)
-    starting = asyncio.create_task(_start(app))
+    starting: asyncio.Task[None] | None = None
     try:
+        await state.store.open()
+        await state.runs.open()
+        starting = asyncio.create_task(_start(app))
         yield
+    except NovaError as error:
+        # Told by whoever serves, in one line and not as a trace.
+        state.failure = error
+        raise
     finally:
         state.draining = True
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
+        if starting is not None:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await state.runs.aclose()
         await state.registry.aclose()
+        await state.store.aclose()
 
 
 async def _start(app: FastAPI) -> None:

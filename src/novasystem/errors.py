@@ -13,7 +13,15 @@
     ├── Forbidden                       the request comes from where none may come
     ├── Unauthenticated                 a key is needed, or the one given is unknown
     ├── ModelNotFound                   no engine has a model of that name
-    ├── Overloaded                      the queue before an engine is full
+    ├── NotFound                        there is no such thing, or it is another owner's
+    ├── ThreadBusy                      another run holds the thread
+    ├── IllegalTransition               a run cannot get from its status to the one asked for
+    ├── RunFailed                       a run ended with an error; ``code`` says which
+    ├── FencedOut                       another executor has taken the run over
+    ├── CallInterrupted                 whether a call was made is unknown; it is not repeated
+    ├── Overloaded                      the queue before an engine or a thread is full
+    ├── StorageUnavailable              the database cannot be reached or written
+    │   └── StorageFull                 ... because there is no room left
     └── EngineError                     an engine failed; ``engine`` says which
         ├── EngineUnavailable           it cannot be reached, or died
         ├── EngineTimeout               it kept silent for too long; ``limit`` says which limit
@@ -28,6 +36,7 @@ from typing import Literal
 
 __all__ = [
     "BodyTooLarge",
+    "CallInterrupted",
     "ConfigurationError",
     "ContextLengthExceeded",
     "EngineError",
@@ -35,13 +44,20 @@ __all__ = [
     "EngineRejected",
     "EngineTimeout",
     "EngineUnavailable",
+    "FencedOut",
     "Forbidden",
+    "IllegalTransition",
     "InvalidRequest",
     "MalformedRequest",
     "MessageTooLong",
     "ModelNotFound",
+    "NotFound",
     "NovaError",
     "Overloaded",
+    "RunFailed",
+    "StorageFull",
+    "StorageUnavailable",
+    "ThreadBusy",
     "TimeLimit",
     "Unauthenticated",
     "UnsupportedParameter",
@@ -121,6 +137,74 @@ class ModelNotFound(NovaError):
             hint = f"Models that answer now: {shown}." if known else "No engine has any model."
         super().__init__(f"No model named '{model}' was found.", hint=hint)
         self.model = model
+
+
+class NotFound(NovaError):
+    """``param`` is the name under which the request named it."""
+
+    code = "not_found"
+
+    def __init__(self, what: str, shown_id: str, *, param: str | None = None) -> None:
+        super().__init__(f"No {what} found with id '{shown_id[:80]}'.")
+        self.param = param
+
+
+class ThreadBusy(NovaError):
+    """``run_id``: the run that holds the thread ``thread_id``."""
+
+    code = "thread_busy"
+
+    def __init__(self, thread_id: str, run_id: str) -> None:
+        super().__init__(
+            f"Thread '{thread_id}' already has an active run '{run_id}'.",
+            hint="Wait for its end, submit what it asks for, or cancel it.",
+        )
+        self.thread_id = thread_id
+        self.run_id = run_id
+
+
+class IllegalTransition(NovaError):
+    code = "illegal_transition"
+
+    def __init__(self, run_id: str, before: str, after: str) -> None:
+        super().__init__(f"Run '{run_id}' is {before} and cannot become {after}.")
+        self.before = before
+        self.after = after
+
+
+class FencedOut(NovaError):
+    """Raised to an executor whose lease is over: nothing that it writes counts any more."""
+
+    code = "fenced_out"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Run '{run_id}' is carried out by another executor now.")
+
+
+class RunFailed(NovaError):
+    """What a stored error says, where the error itself was raised elsewhere or long ago."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CallInterrupted(NovaError):
+    code = "call_interrupted"
+
+    def __init__(self, run_id: str, name: str) -> None:
+        super().__init__(
+            f"The call '{name}' of run '{run_id}' was interrupted, and may have had its effect.",
+            hint="It is not repeated by itself. Look whether it had, and start a new run.",
+        )
+
+
+class StorageUnavailable(NovaError):
+    code = "storage_unavailable"
+
+
+class StorageFull(StorageUnavailable):
+    code = "storage_full"
 
 
 class Overloaded(NovaError):

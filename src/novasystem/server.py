@@ -109,9 +109,10 @@ def serve(settings: Settings, *, reload: bool = False, config: Path | None = Non
     from novasystem.http.protocol import limited_protocol
 
     protocol = limited_protocol(head_s=_HEAD_S, body_s=_BODY_S, send_s=settings.send_timeout_s)
+    app = create_app(settings)
     server = _Server(
         uvicorn.Config(
-            create_app(settings),
+            app,
             host=settings.host,
             port=settings.port,
             http=protocol,
@@ -136,10 +137,14 @@ def serve(settings: Settings, *, reload: bool = False, config: Path | None = Non
         server.run()
     except SystemExit as error:
         # Ours, or Uvicorn's, which has said what went wrong.
+        if app.state.failure is not None:
+            raise app.state.failure from None
         if error.code:
             hint = "Another program may use the port: choose one with --port."
             _log.error("could not listen", host=settings.host, port=settings.port, hint=hint)
         return 1 if error.code else 0
+    if app.state.failure is not None:
+        raise app.state.failure
     return 0 if server.started else 1
 
 

@@ -88,6 +88,13 @@ class Settings(BaseModel):
     log_format: Literal["auto", "console", "json"] = "auto"
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("novasystem")))
 
+    database_url: SecretStr | None = None
+    """PostgreSQL's address; without it the data is an SQLite file in ``data_dir``."""
+    max_runs: int = Field(default=256, ge=1)
+    max_runs_per_engine: int = Field(default=64, ge=1)
+    max_waiting_turns: int = Field(default=8, ge=0)
+    """Turns that wait for one busy conversation."""
+
     api_keys: Secrets = ()
     cors_origins: Texts = ()
     allowed_hosts: Texts = ()

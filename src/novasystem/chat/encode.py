@@ -1,30 +1,77 @@
-"""The chat door's events: ``chunk`` …, then ``done``, or ``error`` where it failed."""
+"""The chat door's events: ``chunk`` …, then ``done``, or ``error`` where it failed.
+
+Only events that are stored carry an ``id:``; what is said meanwhile is sent as it comes.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 import orjson
 
-from novasystem.engines.events import Event, TextDelta, Usage
-from novasystem.errors import NovaError
+from novasystem.errors import NovaError, RunFailed
 from novasystem.http.errors import chat_error
+from novasystem.runs.records import Event, Rewound, Seen
+from novasystem.runs.state import ENDED
 
 __all__ = ["encode", "stream_error"]
 
 
 async def encode(
-    events: AsyncGenerator[Event, None], conversation_id: str
+    events: AsyncGenerator[Seen, None], conversation_id: str, shown: str | None = None
 ) -> AsyncGenerator[bytes, None]:
-    """``usage.tokens`` counts what was generated; ``null`` where the engine does not say."""
-    tokens: int | None = None
+    """``usage.tokens`` counts what was generated; ``null`` where the engine does not say.
+
+    A ``replace`` event holds all that was said up to there, and takes the place of what was shown:
+    it comes where a crash took some of that, and first in a stream that goes on after ``shown``.
+    Raises ``RunFailed`` where the turn failed before anything was said.
+    """
+    begun = shown is not None
+    said: list[tuple[int, str]] = [(0, shown or "")]
+    if shown is not None:
+        yield _replace(shown, None)
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, TextDelta):
-                yield b'event: chunk\ndata: {"content":' + orjson.dumps(event.text) + b"}\n\n"
-            elif isinstance(event, Usage):
-                tokens = event.completion_tokens
-    done = {"conversation_id": conversation_id, "usage": {"tokens": tokens}}
-    yield b"event: done\ndata: " + orjson.dumps(done) + b"\n\n"
+            if isinstance(event, Rewound):
+                said = [(seq, text) for seq, text in said if seq <= event.seq]
+                yield _replace("".join(text for _, text in said), event.seq)
+            elif not isinstance(event, Event):
+                continue
+            elif event.type == "text":
+                begun = True
+                said.append((event.seq, event.data["text"]))
+                yield _chunk(event)
+            elif event.type == "status" and event.data["status"] in ENDED:
+                failed = event.data.get("error")
+                if failed and not begun:
+                    raise RunFailed(failed["code"], failed["message"])
+                yield _end(event, conversation_id)
+
+
+def _chunk(event: Event) -> bytes:
+    head = b"id: %d\n" % event.seq if event.committed else b""
+    text = orjson.dumps(event.data["text"])
+    return head + b'event: chunk\ndata: {"content":' + text + b"}\n\n"
+
+
+def _replace(text: str, seq: int | None) -> bytes:
+    head = b"" if seq is None else b"id: %d\n" % seq
+    return head + b'event: replace\ndata: {"content":' + orjson.dumps(text) + b"}\n\n"
+
+
+def _end(event: Event, conversation_id: str) -> bytes:
+    head = b"id: %d\n" % event.seq
+    data = event.data
+    if data["status"] in {"completed", "incomplete"}:
+        usage = data.get("usage") or {}
+        done: dict[str, Any] = {
+            "conversation_id": conversation_id,
+            "usage": {"tokens": usage.get("completion_tokens")},
+        }
+        return head + b"event: done\ndata: " + orjson.dumps(done) + b"\n\n"
+    said = data.get("error") or {"message": "The answer was stopped before it was whole."}
+    body = {"code": "stream_error", "message": said["message"]}
+    return head + b"event: error\ndata: " + orjson.dumps(body) + b"\n\n"
 
 
 def stream_error(error: NovaError) -> bytes:

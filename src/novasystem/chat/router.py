@@ -1,15 +1,19 @@
-"""``POST /api/v1/chat``: one message in, a stream of events out."""
+"""``POST /api/v1/chat``: one message in, a stream of events out; and the way back to a stream."""
 
-from uuid import uuid4
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request, Response
 
 from novasystem.chat.encode import encode, stream_error
-from novasystem.chat.schemas import ChatRequest
-from novasystem.engines.requests import GenerateRequest, Message
+from novasystem.chat.schemas import ChatRequest, conversation_uuid
+from novasystem.chat.service import Chat
 from novasystem.http.body import DirectRoute, read_body, takes
 from novasystem.http.errors import CHAT_PATH
-from novasystem.http.sse import SseResponse
+from novasystem.http.owner import owner_of
+from novasystem.http.sse import SseResponse, last_event_id
+from novasystem.runs.records import Run, Seen
 
 __all__ = ["router"]
 
@@ -21,7 +25,7 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
         "content": {
             "text/event-stream": {
                 "example": 'event: chunk\ndata: {"content":"5"}\n\n'
-                'event: done\ndata: {"conversation_id":"…","usage":{"tokens":2}}\n\n'
+                'id: 7\nevent: done\ndata: {"conversation_id":"…","usage":{"tokens":2}}\n\n'
             }
         },
     }
@@ -36,19 +40,77 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
     openapi_extra=takes(ChatRequest),
 )
 async def chat(request: Request) -> Response:
-    """The conversation_id comes back in the last event. A client that leaves stops the answer."""
+    """The conversation is remembered, and its id comes back in the last event.
+
+    A client that leaves stops the answer; what was said by then is kept.
+    """
     body = await read_body(request, ChatRequest)
     state = request.app.state
     conversation_id = body.conversation_id or str(uuid4())
     request.scope["nova.log"] = {"conversation_id": conversation_id}
-    asked = GenerateRequest(
-        model=body.model or "",
-        messages=(Message("user", body.message),),
-        limits=state.limits,
-    )
-    return SseResponse(
-        encode(state.registry.generate(asked), conversation_id),
+    service: Chat = state.chat
+    owner_id = owner_of(request)
+
+    async def turn() -> AsyncGenerator[bytes, None]:
+        run = await service.say(owner_id, UUID(conversation_id), body.message, body.model)
+        response.headers["x-run-id"] = run.id
+        async with aclosing(encode(_watched(service, run), conversation_id)) as encoded:
+            async for event in encoded:
+                yield event
+
+    response = SseResponse(
+        turn(),
         on_error=stream_error,
         limits=state.stream_limits,
         streams=state.streams,
+        headers={"x-run-id": ""},
+    )
+    return response
+
+
+async def _watched(service: Chat, run: Run) -> AsyncGenerator[Seen, None]:
+    """What happens in a run that ends where its watcher leaves."""
+    try:
+        async with aclosing(service.follow(run)) as events:
+            async for seen in events:
+                yield seen
+    finally:
+        await service.leave(run)
+
+
+@router.get(
+    CHAT_PATH + "/{conversation_id}/events",
+    summary="The last answer of a conversation again, and how it goes on",
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra={
+        "parameters": [
+            {
+                "name": "conversation_id",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "format": "uuid"},
+            },
+            {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer"}},
+        ]
+    },
+)
+async def resume(request: Request) -> Response:
+    """A lost stream taken up again.
+
+    It begins with `event: replace`, which holds all that was said up to the event that
+    `Last-Event-ID` names and takes the place of what was shown.
+    """
+    state = request.app.state
+    shown_id = request.path_params["conversation_id"]
+    after = last_event_id(request)
+    service: Chat = state.chat
+    run = await service.last_turn(owner_of(request), conversation_uuid(shown_id))
+    said = await service.said(run, after)
+    return SseResponse(
+        encode(service.follow(run, after), shown_id, said),
+        on_error=stream_error,
+        limits=state.stream_limits,
+        streams=state.streams,
+        headers={"x-run-id": run.id},
     )

@@ -2,11 +2,14 @@
 
 import re
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["MAX_MESSAGE_CHARS", "ChatRequest"]
+from novasystem.errors import MalformedRequest
+
+__all__ = ["MAX_MESSAGE_CHARS", "ChatRequest", "conversation_uuid"]
 
 MAX_MESSAGE_CHARS = 10_000
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -29,6 +32,14 @@ def _conversation_id(text: str) -> str:
     if not _UUID.fullmatch(text):
         raise PydanticCustomError("not_a_uuid", "This is not a UUID.")
     return text
+
+
+def conversation_uuid(text: str) -> UUID:
+    """The UUID of a conversation; raises ``MalformedRequest`` where it is none."""
+    if not _UUID.fullmatch(text):
+        msg = f"'{text[:80]}' is not a UUID, which conversations are named by."
+        raise MalformedRequest(msg, param="conversation_id")
+    return UUID(text)
 
 
 class ChatRequest(BaseModel):

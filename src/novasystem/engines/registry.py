@@ -239,6 +239,15 @@ class Registry:
         with resolved.pool.place(resolved.model) as engine:
             return await engine.capabilities(resolved.model)
 
+    async def context_tokens(self, name: str | None) -> int | None:
+        """The window of one conversation with that model; ``None`` where its engine is silent."""
+        resolved = await self.resolve(name)
+        model = resolved.pool.models.get(resolved.model)
+        if model is None:
+            await resolved.pool.refresh()
+            model = resolved.pool.models.get(resolved.model)
+        return None if model is None else model.context_tokens
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         """The answer of the engine that ``request.model`` names, once it has a place for it.
 

@@ -4,13 +4,11 @@
 under ``/api`` and beside it with ``{detail, code, hint}``.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -23,16 +21,23 @@ from novasystem.errors import (
     EngineTimeout,
     EngineUnavailable,
     Forbidden,
+    IllegalTransition,
     InvalidRequest,
     MalformedRequest,
     MessageTooLong,
     ModelNotFound,
+    NotFound,
     NovaError,
     Overloaded,
+    RunFailed,
+    StorageFull,
+    StorageUnavailable,
+    ThreadBusy,
     Unauthenticated,
 )
+from novasystem.unexpected import InternalError, as_nova_error
 
-__all__ = ["as_nova_error", "error_response", "install", "malformed", "openai_error", "status_of"]
+__all__ = ["error_response", "install", "malformed", "openai_error", "status_of"]
 
 CHAT_PATH = "/api/v1/chat"
 
@@ -40,7 +45,10 @@ _STATUS: dict[type[NovaError], int] = {
     InvalidRequest: 400,
     Unauthenticated: 401,
     Forbidden: 403,
+    IllegalTransition: 400,
+    ThreadBusy: 400,
     ModelNotFound: 404,
+    NotFound: 404,
     BodyTooLarge: 413,
     MalformedRequest: 422,
     Overloaded: 429,
@@ -48,16 +56,14 @@ _STATUS: dict[type[NovaError], int] = {
     EngineProtocolError: 502,
     EngineRejected: 502,
     EngineUnavailable: 503,
+    StorageUnavailable: 503,
+    StorageFull: 507,
     EngineTimeout: 504,
 }
 
-_log = structlog.get_logger(__name__)
 
-
-class InternalError(NovaError):
-    """Something unforeseen: the details are in the log, under the id that the message gives."""
-
-    code = "internal_error"
+_BY_CODE = {kind.code: status for kind, status in _STATUS.items()}
+_BY_CODE |= {"unsupported_parameter": 400, "context_length_exceeded": 400}
 
 
 class HttpError(NovaError):
@@ -73,26 +79,16 @@ def status_of(error: NovaError) -> int:
     """The status code of the nearest class in the table."""
     if isinstance(error, HttpError):
         return error.status
+    if isinstance(error, RunFailed):
+        return _BY_CODE.get(error.code, 500)
     return next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), 500)
-
-
-def as_nova_error(error: Exception) -> NovaError:
-    """``error`` itself, or, where it was not foreseen, a generic one with an id; logged here."""
-    if isinstance(error, NovaError):
-        return error
-    error_id = secrets.token_hex(8)
-    _log.error("unexpected error", error_id=error_id, exc_info=error)
-    return InternalError(
-        f"Something went wrong that should not have (id {error_id}).",
-        hint="The server's log tells more under this id.",
-    )
 
 
 def openai_error(error: NovaError) -> dict[str, Any]:
     """OpenAI's envelope: ``{error: {message, type, param, code}}``."""
     status = status_of(error)
     kind = "invalid_request_error" if status < 500 else "server_error"
-    if isinstance(error, Overloaded):
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         kind = "rate_limit_error"
     return {
         "error": {
@@ -108,9 +104,9 @@ def chat_error(error: NovaError, *, streaming: bool = False) -> dict[str, str]:
     """The chat door's ``{code, message}``, with one of its five codes."""
     if isinstance(error, MessageTooLong):
         code = "message_too_long"
-    elif status_of(error) < 500 and not isinstance(error, Overloaded):
+    elif status_of(error) < 500 and status_of(error) != HTTPStatus.TOO_MANY_REQUESTS:
         code = "validation_error"
-    elif isinstance(error, InternalError):
+    elif error.code == InternalError.code:
         code = "internal_error"
     else:
         code = "stream_error" if streaming else "processing_error"
@@ -122,7 +118,7 @@ def error_response(path: str, error: NovaError) -> Response:
     body: dict[str, Any]
     if path == "/v1" or path.startswith("/v1/"):
         body = openai_error(error)
-    elif path == CHAT_PATH:
+    elif path == CHAT_PATH or path.startswith(f"{CHAT_PATH}/"):
         body = dict(chat_error(error))
     else:
         body = {"detail": error.message, "code": error.code, "hint": error.hint}

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from novasystem.http.errors import as_nova_error, error_response
+from novasystem.http.errors import error_response
+from novasystem.unexpected import as_nova_error
 
 __all__ = ["Metrics", "Observe"]
 

@@ -10,17 +10,34 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from novasystem.errors import NovaError
-from novasystem.http.errors import as_nova_error
+from novasystem.errors import MalformedRequest, NovaError
+from novasystem.unexpected import as_nova_error
 
-__all__ = ["AnswerResponse", "OpenStreams", "SseResponse", "StreamLimits"]
+__all__ = ["AnswerResponse", "OpenStreams", "SseResponse", "StreamLimits", "last_event_id"]
 
 _HIGH_WATER = 256 * 1024
 _WATCH_AFTER_S = 0.05
-_PING = b": ping\n\n"
+# A comment and no empty line: some clients take that for an event once they have seen an id.
+_PING = b": ping\n"
+
+
+def last_event_id(request: Request) -> int:
+    """Where a watcher wants to go on; 0: from the beginning.
+
+    Raises ``MalformedRequest`` for what is no number of an event.
+    """
+    given = request.headers.get("last-event-id", "")
+    if given and not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise MalformedRequest(
+            f"Last-Event-ID '{given[:40]}' is not the id of an event.",
+            hint="Send the last id that the stream gave, or none.",
+            param="Last-Event-ID",
+        )
+    return int(given or 0)
 
 
 class StreamLimits:

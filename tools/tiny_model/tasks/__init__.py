@@ -71,13 +71,13 @@ TASKS = {
     "json by system": Task(lambda d: Sample(json_answers.by_system(d)), 1, 1),
     "chained": Task(_alone(agents.chained), 3, 4),
     "memory": Task(lambda d: Sample(memory.conversation(d)), 5, 7),
-    "never told": Task(lambda d: Sample(memory.never_told(d)), 0.5, 1),
+    "never told": Task(lambda d: Sample(memory.never_told(d)), 0.5, 2),
     "talk": Task(_talk, 0.5, 1),
-    "tools": Task(tool_calls.conversation, 3, 30),
-    "planner": Task(lambda d: Sample(agents.planner(d)), 5, 5),
+    "tools": Task(tool_calls.conversation, 3, 34),
+    "planner": Task(lambda d: Sample(agents.planner(d)), 5, 7),
     "executor": Task(lambda d: Sample(agents.executor(d)), 2, 3),
-    "critic": Task(lambda d: Sample(agents.critic(d)), 1, 3),
-    "closer": Task(lambda d: Sample(agents.closer(d)), 2, 3),
+    "critic": Task(lambda d: Sample(agents.critic(d)), 1, 6),
+    "closer": Task(lambda d: Sample(agents.closer(d)), 2, 6),
 }
 _NAMES = list(TASKS)
 _FIRST = [task.first_share for task in TASKS.values()]

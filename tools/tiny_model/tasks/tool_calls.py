@@ -21,7 +21,7 @@ def single(draw: Draw, tool: BoundTool) -> list[Message]:
     """A request, the call, and mostly the result with the answer made from it."""
     question, arguments, answer = tool.request(draw)
     messages = [user(question), calls((tool.name, arguments))]
-    if draw.chance(0.7):
+    if draw.chance(0.85):
         result = str(tool.kind.result(draw))
         shown = result
         if draw.chance(0.4):
@@ -41,7 +41,7 @@ def parallel(draw: Draw, tools: list[BoundTool]) -> list[Message]:
         user(question_1 + ("" if question_1[-1] in ".?!" else ".") + glue + question_2),
         calls((first.name, arguments_1), (second.name, arguments_2)),
     ]
-    if draw.chance(0.4):
+    if draw.chance(0.75):
         results = [str(t.kind.result(draw)) for t in (first, second)]
         answers = [a.replace("{r}", r) for a, r in zip((answer_1, answer_2), results, strict=True)]
         messages += [*map(tool_result, results), assistant(" ".join(answers))]
@@ -57,11 +57,15 @@ def _plain(draw: Draw) -> list[Message]:
 
 
 def conversation(draw: Draw) -> Sample:
-    """One to four requests over the same list of tools."""
+    """One to eight requests over the same list of tools.
+
+    Most of a sample is the list, which nothing is learnt from: several requests to one list give
+    three times as many calls for the same tokens.
+    """
     tools = choose(draw, draw.pick((1, 1, 1, 1, 2, 2, 2, 3, 4)))
     messages = system_prompt(draw, 0.4)
     clear = not any(word in tool.name.lower() for tool in tools for word in CONFUSABLE)
-    for _ in range(draw.pick((1, 2, 2, 3, 4))):
+    for _ in range(draw.pick((1, 2, 3, 4, 6, 8))):
         kind = draw.random()
         if kind < 0.13 and clear:
             messages += _plain(draw)
@@ -70,5 +74,5 @@ def conversation(draw: Draw) -> Sample:
         else:
             messages += single(draw, draw.pick(tools))
         if messages[-1].get("tool_calls"):
-            break
+            break  # a call without its result can only be the end
     return Sample(messages, [tool.schema for tool in tools], compact=draw.chance(0.25))

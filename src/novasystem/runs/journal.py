@@ -1,0 +1,143 @@
+"""Writes the events of all runs of this process: one transaction for whatever has gathered."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from novasystem.errors import FencedOut, StorageUnavailable
+from novasystem.runs import store
+from novasystem.runs.context import Batch, RunContext
+from novasystem.storage.database import Database
+from novasystem.storage.notices import notify
+
+__all__ = ["BATCH_S", "Journal", "write_batch"]
+
+BATCH_S = 0.05
+"""How long events gather. A crash takes at most what was said within it."""
+_RETRY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+def write_batch(connection: Connection, batch: Batch) -> None:
+    """Append a batch to its run's log; raises ``FencedOut`` where the lease is another's."""
+    store.advance(connection, batch.run, batch.last_seq)
+    for write in batch.writes:
+        write(connection)
+    store.append(connection, batch.run.key, batch.first_seq, batch.events)
+
+
+class Journal:
+    """``on_lost`` is told of a context whose events cannot be written any more, and why."""
+
+    def __init__(
+        self, database: Database, on_lost: Callable[[RunContext, Exception], None]
+    ) -> None:
+        self._database = database
+        self._on_lost = on_lost
+        self._waiting: dict[RunContext, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._lock = asyncio.Lock()
+        self._writing: dict[RunContext, Batch] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wake(self, context: RunContext) -> None:
+        self._waiting[context] = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_S, self._begin)
+
+    async def forget(self, context: RunContext) -> None:
+        """Leave the context's last events to the transaction that ends it."""
+        self._waiting.pop(context, None)
+        if context in self._writing:
+            async with self._lock:
+                self._waiting.pop(context, None)
+
+    async def flush(self, context: RunContext) -> None:
+        """Write now, together with what the others have; raises what kept this one from it."""
+        self._waiting[context] = None
+        failed = await self._write()
+        if context in failed:
+            raise failed[context]
+
+    async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self) -> None:
+        self._timer = None
+        task = asyncio.get_running_loop().create_task(self._write_waiting())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write_waiting(self) -> None:
+        for context, error in (await self._write()).items():
+            if isinstance(error, StorageUnavailable):
+                # What is said meanwhile is shown, and written once that is possible again.
+                await _log.awarning("events wait for the database", error=str(error))
+                asyncio.get_running_loop().call_later(_RETRY_S, self.wake, context)
+
+    async def _write(self) -> dict[RunContext, Exception]:
+        """Write what waits; those whose events could not be written, and why."""
+        async with self._lock:
+            waiting, self._waiting = list(self._waiting), {}
+            taken = {context: context.take() for context in waiting}
+            self._writing = {context: batch for context, batch in taken.items() if batch.events}
+            if not self._writing:
+                return {}
+            try:
+                failed = await self._write_together(self._writing)
+                for context, batch in self._writing.items():
+                    if context not in failed:
+                        context.written(batch.last_seq)
+                    elif isinstance(failed[context], StorageUnavailable):
+                        context.give_back(batch)
+                    else:
+                        self._on_lost(context, failed[context])
+                return failed
+            finally:
+                self._writing = {}
+
+    async def _write_together(
+        self, batches: dict[RunContext, Batch]
+    ) -> dict[RunContext, Exception]:
+        try:
+            fenced = await self._database.write(_write_all, list(batches.values()))
+        except StorageUnavailable as error:
+            return dict.fromkeys(batches, error)
+        except Exception:
+            # One of them is not as it should be: found out one by one.
+            failed: dict[RunContext, Exception] = {}
+            for context, batch in batches.items():
+                try:
+                    await self._database.write(_write_one, batch)
+                except Exception as error:
+                    failed[context] = error
+            return failed
+        return {
+            context: FencedOut(batch.run.id)
+            for context, batch in batches.items()
+            if batch.run.id in fenced
+        }
+
+
+def _write_all(connection: Connection, batches: list[Batch]) -> set[str]:
+    """Write those that still have their lease; the ids of the others."""
+    fenced: set[str] = set()
+    # In one order, so that two processes never wait for each other.
+    for batch in sorted(batches, key=lambda batch: batch.run.key):
+        try:
+            write_batch(connection, batch)
+        except FencedOut:
+            fenced.add(batch.run.id)
+    written = [f"events {batch.run.id}" for batch in batches if batch.run.id not in fenced]
+    notify(connection, *written)
+    return fenced
+
+
+def _write_one(connection: Connection, batch: Batch) -> None:
+    write_batch(connection, batch)
+    notify(connection, f"events {batch.run.id}")

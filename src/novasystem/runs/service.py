@@ -1,0 +1,251 @@
+"""Durable work: start it, watch it, cancel it, wait for it. What it does is its kind's affair."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
+
+from novasystem.errors import NotFound
+from novasystem.runs import store, transactions
+from novasystem.runs.context import Kind
+from novasystem.runs.executor import Executor, Limits
+from novasystem.runs.feed import Feed
+from novasystem.runs.records import Event, NewRun, Run, Seen
+from novasystem.runs.state import ENDED, RunStatus
+from novasystem.runs.transactions import Write
+from novasystem.storage.database import Database
+from novasystem.storage.notices import Notices
+
+__all__ = ["Runs"]
+
+
+class Runs:
+    """The runs of one database, some of them carried out by this process.
+
+    ``on_free`` is told of each thread (by its key) that a run has let go of, in any process.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        kinds: Mapping[str, Kind],
+        *,
+        limits: Limits | None = None,
+        on_free: Callable[[int], None] = lambda _thread: None,
+    ) -> None:
+        self.database = database
+        self._feeds: dict[str, Feed] = {}
+        self._on_free = on_free
+        self._kinds = kinds
+        self._executor = Executor(database, kinds, limits or Limits(), self._feed, self._ended)
+        self._notices = Notices(database, self._heard)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Begin to carry runs out; those that a dead process left are taken over first."""
+        await self._notices.open()
+        await self._executor.open()
+
+    async def aclose(self) -> None:
+        await self._executor.aclose()
+        await self._notices.aclose()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for feed in self._feeds.values():
+            feed.close()
+
+    @property
+    def running(self) -> int:
+        """How many runs this process carries out now."""
+        return self._executor.running
+
+    async def start(
+        self,
+        new: Callable[[Connection], NewRun],
+        *,
+        lane: str = "",
+        write: Write | None = None,
+    ) -> Run:
+        """Store a run, and begin it at once where there is room in its lane.
+
+        ``new`` and ``write`` work in the same transaction, before and after the run's row is there.
+        Raises ``ThreadBusy`` where another run holds the thread.
+        """
+        executor = self._executor
+        here = executor.room(lane)
+        if here:
+            executor.reserve(lane)
+
+        def begin(connection: Connection) -> NewRun:
+            return replace(new(connection), lane=lane)
+
+        try:
+            run = await self.database.write(
+                transactions.begin, begin, executor.id if here else None, write
+            )
+        except BaseException:
+            if here:
+                executor.unreserve(lane)
+            raise
+        if here:
+            executor.begin(run)
+        else:
+            executor.wake()
+        return run
+
+    async def go_on(self, run: Run, write: Write) -> Run:
+        """Take up a run that had waited for an action, with what ``write`` adds.
+
+        Raises ``IllegalTransition`` where it does not wait, whatever ``run`` says.
+        """
+        executor = self._executor
+        here = executor.room(run.lane)
+        if here:
+            executor.reserve(run.lane)
+        try:
+            after = await self.database.write(
+                transactions.go_on, run.id, run.owner_id, executor.id if here else None, write
+            )
+            if run.id in self._feeds:
+                await executor.tell(after)
+        except BaseException:
+            if here:
+                executor.unreserve(run.lane)
+            raise
+        if here:
+            executor.begin(after)
+        else:
+            executor.wake()
+        return after
+
+    async def get(self, run_id: str, owner_id: str) -> Run:
+        """Raises ``NotFound``, also for another owner's."""
+        run = await self.database.read(store.get, run_id, owner_id=owner_id)
+        if run is None:
+            raise NotFound("run", run_id, param="run_id")
+        return run
+
+    async def cancel(self, run_id: str, owner_id: str) -> Run:
+        """Ask for the run's end; where it is being carried out, that comes within a second.
+
+        Raises ``NotFound``, or ``IllegalTransition`` where it has ended.
+        """
+        run = await self.database.write(transactions.cancel, run_id, owner_id, self._kinds)
+        if run.status == "cancelling":
+            self._executor.cancel(run.id)
+        else:
+            await self._executor.tell(run)
+        return run
+
+    async def follow(self, run: Run, after: int = 0) -> AsyncGenerator[Seen, None]:
+        """Every event after the number ``after``: the stored ones, then as they happen.
+
+        It ends after the event that says the run's end, or where the feed breaks off: then it
+        raises what kept the end from being written, if anything did.
+        """
+        feed = self._feed(run)
+        watcher = feed.watch()
+        last = after
+        try:
+            while True:
+                if watcher.behind:
+                    watcher.restart()
+                    for event in await self.database.read(store.events_after, run.key, last):
+                        last = event.seq
+                        yield event
+                        if _says(event, ENDED):
+                            return
+                seen = await watcher.next()
+                if not seen:
+                    if feed.error is not None:
+                        raise feed.error
+                    return
+                for one in seen:
+                    if isinstance(one, Event):
+                        if one.seq <= last:
+                            continue
+                        last = one.seq
+                    yield one
+                    if _says(one, ENDED):
+                        return
+        finally:
+            feed.watchers.discard(watcher)
+            self._tidy(run.id)
+
+    async def wait(self, run: Run, timeout_s: float, until: Collection[RunStatus] = ENDED) -> Run:
+        """The run once its status is one of ``until``, or as it is when the time is over."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                async for seen in self.follow(run):
+                    if _says(seen, until):
+                        # It may be an old one: a run can wait for an action more than once.
+                        current = await self.database.read(store.get, run.id)
+                        if current is None or current.status in until:
+                            break
+        except TimeoutError:
+            pass
+        return await self.get(run.id, run.owner_id)
+
+    def forget(self, run_id: str) -> None:
+        """The run was deleted: whoever carries it out or watches it stops."""
+        self._executor.cancel(run_id)
+        feed = self._feeds.pop(run_id, None)
+        if feed is not None:
+            feed.close()
+
+    def _feed(self, run: Run) -> Feed:
+        return self._feeds.setdefault(run.id, Feed())
+
+    def _tidy(self, run_id: str) -> None:
+        """Forget a feed that nobody fills and nobody watches."""
+        feed = self._feeds.get(run_id)
+        if feed is not None and not feed.watchers and not self._executor.has(run_id):
+            del self._feeds[run_id]
+
+    def _ended(self, run: Run) -> None:
+        if run.status in ENDED and run.thread_key is not None:
+            self._on_free(run.thread_key)
+        self._tidy(run.id)
+
+    def _heard(self, word: str) -> None:
+        """What another process, or this one, has committed."""
+        kind, _, rest = word.partition(" ")
+        if kind == "queued":
+            self._executor.wake()
+        elif kind == "cancel":
+            self._executor.cancel(rest)
+        elif kind == "thread":
+            self._on_free(int(rest))
+        elif kind == "events":
+            self._catch_up(rest)
+        else:
+            # The connection was lost for a while: anything may have happened.
+            self._executor.wake()
+            for run_id in list(self._feeds):
+                self._catch_up(run_id)
+
+    def _catch_up(self, run_id: str) -> None:
+        feed = self._feeds.get(run_id)
+        if feed is not None and feed.watchers and not self._executor.has(run_id):
+            task = asyncio.create_task(self._read_on(run_id, feed))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _read_on(self, run_id: str, feed: Feed) -> None:
+        run = await self.database.read(store.get, run_id)
+        if run is None:
+            self.forget(run_id)
+            return
+        feed.show_stored(await self.database.read(store.events_after, run.key, feed.committed))
+
+
+def _says(seen: Seen, statuses: Collection[RunStatus]) -> bool:
+    """Whether this is the stored event of a change to one of ``statuses``."""
+    return (
+        isinstance(seen, Event)
+        and seen.committed
+        and seen.type == "status"
+        and seen.data["status"] in statuses
+    )

@@ -1,0 +1,269 @@
+"""What changes a run's status: each function is one whole transaction's work."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from novasystem.errors import IllegalTransition, NotFound
+from novasystem.runs import store
+from novasystem.runs.context import Batch, Kind, Settle
+from novasystem.runs.journal import write_batch
+from novasystem.runs.records import Event, NewRun, Run, StepStatus
+from novasystem.runs.state import ENDED, RunStatus, check
+from novasystem.runs.store import Raw
+from novasystem.storage.ids import now_ms
+from novasystem.storage.notices import notify
+
+__all__ = [
+    "Ending",
+    "Write",
+    "begin",
+    "cancel",
+    "claim",
+    "end",
+    "expire",
+    "go_on",
+    "release",
+    "take_over",
+]
+
+MAX_INTERRUPTIONS = 3
+INTERRUPTED = {
+    "code": "interrupted",
+    "message": "The server stopped while this run was being carried out. Start a new one.",
+}
+GIVEN_UP = {
+    "code": "interrupted",
+    "message": f"The server stopped {MAX_INTERRUPTIONS + 1} times while this run was being "
+    "carried out. Look into its log before you start a new one.",
+}
+EXPIRED = {"code": "expired", "message": "The run was not done within its time."}
+
+Write = Callable[[Connection, Run], Sequence[Raw]]
+"""What a door writes beside a change of its run's; the events stand before the change's own."""
+
+_STEP_END: dict[RunStatus, StepStatus] = {
+    "cancelled": "cancelled",
+    "expired": "expired",
+    "failed": "failed",
+    "completed": "completed",
+    "incomplete": "completed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends, or stops until somebody acts."""
+
+    status: RunStatus
+    error: Mapping[str, str] | None = None
+    details: Mapping[str, Any] | None = None
+    usage: Mapping[str, Any] | None = None
+
+
+def status_event(status: RunStatus, **more: Any) -> Raw:
+    given = {name: value for name, value in more.items() if value is not None}
+    return ("status", {"status": status, **given}, now_ms())
+
+
+def numbered(first_seq: int, events: Sequence[Raw]) -> list[Event]:
+    """As they are read from the log once the transaction is committed."""
+    return [
+        Event(seq, type_, data, at_ms, committed=True)
+        for seq, (type_, data, at_ms) in enumerate(events, first_seq)
+    ]
+
+
+def begin(
+    connection: Connection,
+    new: Callable[[Connection], NewRun],
+    executor: str | None,
+    write: Write | None,
+) -> Run:
+    """A new run, together with what its door writes; leased to ``executor`` where one is given."""
+    run = store.insert(connection, new(connection), executor)
+    events = [*write(connection, run)] if write is not None else []
+    events.append(status_event("queued"))
+    if executor is not None:
+        events.append(status_event("in_progress"))
+    return _logged(connection, run, events, "queued" if executor is None else None)
+
+
+def _logged(connection: Connection, run: Run, events: Sequence[Raw], word: str | None) -> Run:
+    """Append to the log of a run that nobody else writes to now."""
+    store.append(connection, run.key, run.last_seq + 1, events)
+    store.update(connection, run.key, last_seq=run.last_seq + len(events))
+    notify(connection, f"events {run.id}", *([word] if word else []))
+    after = store.get(connection, run.id)
+    assert after is not None
+    return after
+
+
+def claim(connection: Connection, executor: str, *, limit: int, full: Collection[str]) -> list[Run]:
+    """Lease queued runs, oldest first."""
+    leased = store.claim(connection, executor, limit=limit, full=full)
+    return [_logged(connection, run, [status_event("in_progress")], None) for run in leased]
+
+
+def end(
+    connection: Connection, batch: Batch, ending: Ending, settle: Settle | None
+) -> tuple[Run, list[Event]]:
+    """Write what is left of an execution and end it, while the lease holds.
+
+    Returns the run and the events that nobody has been shown. Raises ``FencedOut``.
+    """
+    before = store.lock_fenced(connection, batch.run)
+    if before == "cancelling" and ending.status != "cancelled":
+        ending = Ending("cancelled")
+    check(batch.run.id, before, ending.status)
+    if batch.events:
+        write_batch(connection, batch)
+    return _end(connection, batch.run, batch.last_seq, ending, settle)
+
+
+def _end(
+    connection: Connection, run: Run, last_seq: int, ending: Ending, settle: Settle | None
+) -> tuple[Run, list[Event]]:
+    """The common end of all ways: what is half done is put in order, the thread is free."""
+    status = ending.status
+    events: list[Raw] = []
+    if status in {"cancelled", "failed", "expired"} and settle is not None:
+        events += settle(connection, run, status)
+    if status in ENDED:
+        store.end_open_steps(connection, run.key, _STEP_END[status])
+        store.free_thread(connection, run)
+    events.append(
+        status_event(status, error=ending.error, details=ending.details, usage=ending.usage)
+    )
+    store.append(connection, run.key, last_seq + 1, events)
+    store.update(
+        connection,
+        run.key,
+        status=status,
+        executor=None,
+        last_seq=last_seq + len(events),
+        ended_at=now_ms() if status in ENDED else None,
+        error=ending.error,
+        details=ending.details,
+        usage=ending.usage,
+    )
+    freed = [f"thread {run.thread_key}"] if status in ENDED and run.thread_key else []
+    notify(connection, f"events {run.id}", *freed)
+    after = store.get(connection, run.id)
+    assert after is not None
+    return after, numbered(last_seq + 1, events)
+
+
+def _found(connection: Connection, run_id: str, owner_id: str | None) -> Run:
+    run = store.get(connection, run_id, owner_id=owner_id, lock=True)
+    if run is None:
+        raise NotFound("run", run_id, param="run_id")
+    return run
+
+
+def cancel(
+    connection: Connection, run_id: str, owner_id: str | None, kinds: Mapping[str, Kind]
+) -> Run:
+    """End a run that waits at once; tell the executor of one that does not.
+
+    Raises ``IllegalTransition`` where the run has ended.
+    """
+    run = _found(connection, run_id, owner_id)
+    if run.status == "cancelling":
+        return run
+    if run.status == "in_progress":
+        store.update(connection, run.key, status="cancelling")
+        notify(connection, f"cancel {run.id}")
+        after = store.get(connection, run.id)
+        assert after is not None
+        return after
+    check(run.id, run.status, "cancelled")
+    kind = kinds.get(run.kind)
+    return _end(connection, run, run.last_seq, Ending("cancelled"), kind.settle if kind else None)[
+        0
+    ]
+
+
+def go_on(
+    connection: Connection,
+    run_id: str,
+    owner_id: str | None,
+    executor: str | None,
+    write: Write,
+) -> Run:
+    """Take a run up again that had waited for an action, with what ``write`` adds to it.
+
+    Raises ``IllegalTransition`` where it does not wait for one.
+    """
+    run = _found(connection, run_id, owner_id)
+    if run.status != "requires_action":
+        raise IllegalTransition(run.id, run.status, "queued")
+    events = [*write(connection, run), status_event("queued")]
+    store.update(connection, run.key, status="queued", details=None)
+    if executor is not None:
+        store.lease(connection, run.id, executor)
+        events.append(status_event("in_progress"))
+    return _logged(connection, run, events, "queued" if executor is None else None)
+
+
+def release(connection: Connection, batch: Batch) -> Run:
+    """Give a run back to the queue, in order: the server ends, and another one carries it on."""
+    before = store.lock_fenced(connection, batch.run)
+    check(batch.run.id, before, "queued")
+    if batch.events:
+        write_batch(connection, batch)
+    return _requeue(connection, batch.run, batch.last_seq)
+
+
+def _requeue(connection: Connection, run: Run, last_seq: int) -> Run:
+    store.append(connection, run.key, last_seq + 1, [status_event("queued", interrupted=True)])
+    store.update(
+        connection,
+        run.key,
+        status="queued",
+        executor=None,
+        interruptions=run.interruptions + 1,
+        last_seq=last_seq + 1,
+    )
+    notify(connection, f"events {run.id}", "queued")
+    after = store.get(connection, run.id)
+    assert after is not None
+    return after
+
+
+def take_over(
+    connection: Connection, run_id: str, executor: str | None, kinds: Mapping[str, Kind]
+) -> Run | None:
+    """Decide what becomes of a run whose ``executor`` is gone; ``None``: somebody else has."""
+    run = store.get(connection, run_id, lock=True)
+    if run is None or run.executor is None or run.executor != executor:
+        return None
+    kind = kinds.get(run.kind)
+    settle = kind.settle if kind else None
+    if run.status == "cancelling":
+        return _end(connection, run, run.last_seq, Ending("cancelled"), settle)[0]
+    if kind is None or not kind.resumes:
+        ending = Ending("failed", INTERRUPTED)
+    elif run.interruptions >= MAX_INTERRUPTIONS:
+        ending = Ending("failed", GIVEN_UP)
+    else:
+        return _requeue(connection, run, run.last_seq)
+    return _end(connection, run, run.last_seq, ending, settle)[0]
+
+
+def expire(connection: Connection, run_id: str, now: int, kinds: Mapping[str, Kind]) -> Run | None:
+    """End a run whose time is over while nobody carries it out."""
+    run = store.get(connection, run_id, lock=True)
+    if (
+        run is None
+        or run.executor is not None
+        or run.status not in {"queued", "requires_action"}
+        or run.expires_at is None
+        or run.expires_at > now
+    ):
+        return None
+    kind = kinds.get(run.kind)
+    ending = Ending("expired", EXPIRED)
+    return _end(connection, run, run.last_seq, ending, kind.settle if kind else None)[0]

@@ -1,0 +1,85 @@
+"""Words between processes that share a PostgreSQL database; with SQLite there is one process."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from novasystem.storage.database import Database
+
+__all__ = ["Notices", "notify"]
+
+_CHANNEL = "novasystem"
+# PostgreSQL takes at most 8,000 bytes a notice.
+_MAX_CHARS = 7_000
+_RETRY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+def notify(connection: Connection, *words: str) -> None:
+    """Tell every process once the transaction is committed."""
+    if connection.dialect.name != "postgresql" or not words:
+        return
+    part: list[str] = []
+    size = 0
+    for word in [*words, None]:
+        if part and (word is None or size + len(word) > _MAX_CHARS):
+            payload = "\n".join(part)
+            connection.execute(sa.select(sa.func.pg_notify(_CHANNEL, payload)))
+            part, size = [], 0
+        if word is not None:
+            part.append(word)
+            size += len(word) + 1
+
+
+class Notices:
+    """Listens on a connection of its own; ``heard`` is called with each word, and with an empty
+    one after a time in which words may have been missed."""
+
+    def __init__(self, database: Database, heard: Callable[[str], None]) -> None:
+        self._database = database
+        self._heard = heard
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        if not self._database.is_sqlite:
+            ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._task = asyncio.create_task(self._listen(ready))
+            await asyncio.wait_for(ready, 30)
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen(self, ready: "asyncio.Future[None]") -> None:
+        import psycopg
+
+        url = self._database.url
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(
+                    url.set(drivername="postgresql").render_as_string(hide_password=False),
+                    autocommit=True,
+                )
+                async with connection:
+                    await connection.execute(f"LISTEN {_CHANNEL}")
+                    if ready.done():
+                        self._heard("")
+                    else:
+                        ready.set_result(None)
+                    async for notice in connection.notifies():
+                        self._pass_on(notice)
+            except psycopg.Error as error:
+                await _log.awarning("the database does not tell its news", error=str(error))
+            await asyncio.sleep(_RETRY_S)
+
+    def _pass_on(self, notice: Any) -> None:
+        for word in notice.payload.split("\n"):
+            self._heard(word)

@@ -1,0 +1,203 @@
+"""Every table. Rows are read and written by the ``store.py`` of each domain alone.
+
+``key`` is the database's own number of a row: it grows, is never used twice, and so is the strict
+order in which lists are paged. ``id`` is what the outside sees. Times are unix milliseconds.
+"""
+
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+
+__all__ = ["Json", "assistants", "executors", "items", "metadata", "run_events", "run_steps",
+           "runs", "threads"]  # fmt: skip
+
+
+class Json(TypeDecorator[Any]):
+    """JSON as text. PostgreSQL's own types refuse U+0000, which a message may hold."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _key() -> Column[int]:
+    number = BigInteger().with_variant(Integer, "sqlite")
+    return Column("key", number, primary_key=True, autoincrement=True)
+
+
+def _belongs_to(name: str, table: str, *, nullable: bool = False) -> Column[int]:
+    reference = ForeignKey(f"{table}.key", ondelete="CASCADE")
+    return Column(name, BigInteger, reference, nullable=nullable)
+
+
+threads = Table(
+    "threads",
+    metadata,
+    _key(),
+    Column("id", String(32), nullable=False),
+    Column("owner_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("tool_resources", Json),
+    Column("active_run", String(64)),
+    Column("last_position", Integer, nullable=False, default=0),
+    UniqueConstraint("owner_id", "id"),
+    sqlite_autoincrement=True,
+)
+"""``active_run``: the run that holds the thread; no other can begin meanwhile."""
+
+items = Table(
+    "items",
+    metadata,
+    _key(),
+    Column("id", String(64), nullable=False, unique=True),
+    _belongs_to("thread_key", "threads"),
+    Column("position", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("role", String(16)),
+    Column("content", Json, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("incomplete_reason", String(32)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("completed_at", BigInteger),
+    Column("incomplete_at", BigInteger),
+    Column("token_count", Integer),
+    Column("token_count_exact", Boolean, nullable=False, default=False),
+    Column("run_id", String(64)),
+    Column("assistant_id", String(64)),
+    Column("call_id", String(128)),
+    Column("name", String(128)),
+    Column("attachments", Json),
+    Column("metadata", Json, nullable=False),
+    UniqueConstraint("thread_key", "position"),
+    Index(None, "run_id"),
+    sqlite_autoincrement=True,
+)
+"""Messages, tool calls and tool results, in one strict order a thread."""
+
+assistants = Table(
+    "assistants",
+    metadata,
+    _key(),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("owner_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("name", Text),
+    Column("description", Text),
+    Column("model", Text, nullable=False),
+    Column("instructions", Json),
+    Column("tools", Json, nullable=False),
+    Column("tool_resources", Json),
+    Column("metadata", Json, nullable=False),
+    Column("temperature", Float),
+    Column("top_p", Float),
+    Column("response_format", Json),
+    Index(None, "owner_id", "key"),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _key(),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("owner_id", String(64), nullable=False),
+    _belongs_to("thread_key", "threads", nullable=True),
+    Column("kind", String(32), nullable=False),
+    Column("lane", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("request", Json, nullable=False),
+    Column("assistant_id", String(64)),
+    Column("metadata", Json, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("executor", String(64)),
+    Column("fence", Integer, nullable=False, default=0),
+    Column("interruptions", Integer, nullable=False, default=0),
+    Column("last_seq", Integer, nullable=False, default=0),
+    Column("error", Json),
+    Column("details", Json),
+    Column("usage", Json),
+    Index(None, "thread_key", "key"),
+    Index(None, "owner_id", "key"),
+    Index(None, "status", "executor"),
+    sqlite_autoincrement=True,
+)
+"""``executor`` is the lease: who carries the run out. ``fence`` grows with every lease, and
+whatever an executor writes is written only while the fence is still its own."""
+
+run_steps = Table(
+    "run_steps",
+    metadata,
+    _key(),
+    Column("id", String(64), nullable=False, unique=True),
+    _belongs_to("run_key", "runs"),
+    Column("name", String(128)),
+    Column("type", String(32), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("details", Json, nullable=False),
+    Column("error", Json),
+    Column("usage", Json),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("run_key", "name"),
+    Index(None, "run_key", "key"),
+    sqlite_autoincrement=True,
+)
+
+run_events = Table(
+    "run_events",
+    metadata,
+    Column("run_key", BigInteger, ForeignKey("runs.key", ondelete="CASCADE"), primary_key=True),
+    Column("first_seq", Integer, primary_key=True, autoincrement=False),
+    Column("last_seq", Integer, nullable=False),
+    Column("events", LargeBinary, nullable=False),
+)
+"""One row a batch: a JSON array of ``[type, data, at_ms]``, numbered from ``first_seq``."""
+
+executors = Table(
+    "executors",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("place", String(255), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("beat", Integer, nullable=False, default=0),
+)
+"""Who carries out runs now. ``beat`` grows while the process is alive: whether it does is seen by
+another process on its own monotonic clock, so that no clock has to agree with another."""

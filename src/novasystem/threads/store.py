@@ -1,0 +1,251 @@
+"""The SQL of threads and items. Each function works in the transaction of its connection."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from novasystem.storage.ids import new_id, now_ms
+from novasystem.storage.paging import paged
+from novasystem.storage.tables import items, runs, threads
+from novasystem.threads.records import Item, NewItem, Thread
+
+__all__ = [
+    "add",
+    "count_items",
+    "create",
+    "delete",
+    "delete_item",
+    "end_item",
+    "find",
+    "get",
+    "get_item",
+    "items_of_run",
+    "last_items",
+    "list_items",
+    "list_threads",
+    "set_token_count",
+    "update",
+    "update_item",
+]
+
+_ID_PREFIX = {"message": "msg", "tool_call": "call", "tool_result": "out"}
+
+
+def create(
+    connection: Connection,
+    thread_id: str,
+    owner_id: str,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    tool_resources: Mapping[str, Any] | None = None,
+) -> Thread:
+    """A new, empty thread; the existing one where the owner has one of that id."""
+    now = now_ms()
+    values: dict[str, Any] = {
+        "id": thread_id,
+        "owner_id": owner_id,
+        "created_at": now,
+        "updated_at": now,
+        "metadata": dict(metadata or {}),
+        "tool_resources": tool_resources,
+        "active_run": None,
+        "last_position": 0,
+    }
+    insert = _insert(connection)(threads).values(values).on_conflict_do_nothing()
+    key = connection.execute(insert.returning(threads.c.key)).scalar_one_or_none()
+    if key is not None:
+        return Thread(key=key, **values)
+    found = find(connection, thread_id, owner_id)
+    assert found is not None
+    return found
+
+
+def _insert(connection: Connection) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
+
+
+def find(connection: Connection, thread_id: str, owner_id: str) -> Thread | None:
+    """The owner's thread; another owner's is not there."""
+    asked = sa.select(threads).where(threads.c.id == thread_id, threads.c.owner_id == owner_id)
+    row = connection.execute(asked).mappings().one_or_none()
+    return None if row is None else Thread(**row)
+
+
+def get(connection: Connection, key: int) -> Thread | None:
+    row = connection.execute(sa.select(threads).where(threads.c.key == key)).mappings()
+    found = row.one_or_none()
+    return None if found is None else Thread(**found)
+
+
+def list_threads(
+    connection: Connection,
+    owner_id: str,
+    *,
+    limit: int,
+    ascending: bool = False,
+    after: str | None = None,
+    before: str | None = None,
+) -> list[Thread]:
+    """In the order of their creation; ``after`` and ``before`` are threads' ids."""
+    asked = sa.select(threads).where(threads.c.owner_id == owner_id)
+    asked = paged(asked, threads, limit=limit, ascending=ascending, after=after, before=before)
+    return [Thread(**row) for row in connection.execute(asked).mappings()]
+
+
+def update(connection: Connection, key: int, **values: Any) -> None:
+    connection.execute(
+        sa.update(threads).where(threads.c.key == key).values(updated_at=now_ms(), **values)
+    )
+
+
+def delete(connection: Connection, key: int) -> list[str]:
+    """Take the thread away, with its items, runs, steps and events; the runs' ids."""
+    run_ids = list(connection.scalars(sa.select(runs.c.id).where(runs.c.thread_key == key)))
+    connection.execute(sa.delete(threads).where(threads.c.key == key))
+    return run_ids
+
+
+def add(connection: Connection, thread_key: int, new: Sequence[NewItem]) -> list[Item]:
+    """Append ``new`` at the end, in their order, under positions that nobody else gets."""
+    if not new:
+        return []
+    now = now_ms()
+    last: int = connection.execute(
+        sa.update(threads)
+        .where(threads.c.key == thread_key)
+        .values(last_position=threads.c.last_position + len(new), updated_at=now)
+        .returning(threads.c.last_position)
+    ).scalar_one()
+    rows = [
+        _row(item, thread_key, position, now)
+        for position, item in enumerate(new, last - len(new) + 1)
+    ]
+    if len(rows) == 1:
+        keys = [connection.execute(sa.insert(items).returning(items.c.key), rows[0]).scalar_one()]
+    else:
+        inserted = sa.insert(items).returning(items.c.key, sort_by_parameter_order=True)
+        keys = list(connection.scalars(inserted, rows))
+    return [Item(key=key, **row) for key, row in zip(keys, rows, strict=True)]
+
+
+def _row(item: NewItem, thread_key: int, position: int, now: int) -> dict[str, Any]:
+    return {
+        "id": item.id or new_id(_ID_PREFIX[item.kind]),
+        "thread_key": thread_key,
+        "position": position,
+        "kind": item.kind,
+        "role": item.role,
+        "content": item.content,
+        "status": item.status,
+        "incomplete_reason": None,
+        "created_at": now,
+        "completed_at": now if item.status == "completed" else None,
+        "incomplete_at": None,
+        "token_count": item.token_count,
+        "token_count_exact": item.token_count_exact,
+        "run_id": item.run_id,
+        "assistant_id": item.assistant_id,
+        "call_id": item.call_id,
+        "name": item.name,
+        "attachments": item.attachments,
+        "metadata": dict(item.metadata or {}),
+    }
+
+
+def end_item(
+    connection: Connection,
+    item_id: str,
+    content: str,
+    *,
+    token_count: int | None = None,
+    token_count_exact: bool = False,
+    incomplete_reason: str | None = None,
+) -> None:
+    """Complete a message that was being written; with a reason it stays incomplete."""
+    now = now_ms()
+    complete = incomplete_reason is None
+    connection.execute(
+        sa.update(items)
+        .where(items.c.id == item_id)
+        .values(
+            content=content,
+            status="completed" if complete else "incomplete",
+            incomplete_reason=incomplete_reason,
+            completed_at=now if complete else None,
+            incomplete_at=None if complete else now,
+            token_count=token_count,
+            token_count_exact=token_count_exact,
+        )
+    )
+
+
+def get_item(connection: Connection, thread_key: int, item_id: str) -> Item | None:
+    asked = sa.select(items).where(items.c.thread_key == thread_key, items.c.id == item_id)
+    row = connection.execute(asked).mappings().one_or_none()
+    return None if row is None else Item(**row)
+
+
+def list_items(
+    connection: Connection,
+    thread_key: int,
+    *,
+    limit: int,
+    ascending: bool = True,
+    after: str | None = None,
+    before: str | None = None,
+    run_id: str | None = None,
+    kind: str | None = None,
+) -> list[Item]:
+    """A page of the thread; ``after`` and ``before`` are items' ids and mean the order shown."""
+    asked = sa.select(items).where(items.c.thread_key == thread_key)
+    if run_id is not None:
+        asked = asked.where(items.c.run_id == run_id)
+    if kind is not None:
+        asked = asked.where(items.c.kind == kind)
+    asked = paged(
+        asked,
+        items,
+        limit=limit,
+        ascending=ascending,
+        after=after,
+        before=before,
+        by=items.c.position,
+    )
+    return [Item(**row) for row in connection.execute(asked).mappings()]
+
+
+def last_items(connection: Connection, thread_key: int, limit: int) -> list[Item]:
+    """The newest ``limit`` items, oldest first."""
+    return list_items(connection, thread_key, limit=limit, ascending=False)[::-1]
+
+
+def count_items(connection: Connection, thread_key: int) -> int:
+    counted = sa.select(sa.func.count()).where(items.c.thread_key == thread_key)
+    return connection.execute(counted).scalar_one()
+
+
+def items_of_run(connection: Connection, run_id: str) -> list[Item]:
+    asked = sa.select(items).where(items.c.run_id == run_id).order_by(items.c.position)
+    return [Item(**row) for row in connection.execute(asked).mappings()]
+
+
+def set_token_count(connection: Connection, item_key: int, tokens: int, *, exact: bool) -> None:
+    connection.execute(
+        sa.update(items)
+        .where(items.c.key == item_key)
+        .values(token_count=tokens, token_count_exact=exact)
+    )
+
+
+def update_item(connection: Connection, item_key: int, metadata: Mapping[str, str]) -> None:
+    connection.execute(
+        sa.update(items).where(items.c.key == item_key).values(metadata=dict(metadata))
+    )
+
+
+def delete_item(connection: Connection, item_key: int) -> None:
+    connection.execute(sa.delete(items).where(items.c.key == item_key))

@@ -1,0 +1,297 @@
+"""A model's turn on a thread, as a run carries it out: tokens in, events and items out.
+
+The events of a turn, in the run's log::
+
+    message_begun  {item_id, step_id}            the answer's text begins
+    text           {text}                        a piece of it
+    reasoning      {text}                        a piece of what the model thinks before it answers
+    message_ended  {item_id, step_id, text, reason}   reason: why it is incomplete, or null
+    calls_begun    {step_id}                     the model asks for calls
+    call           {index, id, name, arguments}  a piece of one; id and name on its first piece only
+    calls_asked    {step_id, tool_calls}         the calls, whole; their outputs are not there yet
+    calls_ended    {step_id, tool_calls}         the same with their outputs
+    calls_dropped  {step_id}                     an interrupted turn had begun them; they are void
+    restarted      {item_id, step_id}            what was said of the open message is void
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from novasystem.engines.events import (
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from novasystem.engines.registry import Registry
+from novasystem.engines.requests import GenerateRequest, ToolCall
+from novasystem.runs import store as run_store
+from novasystem.runs.context import RunContext
+from novasystem.runs.records import Event, Run
+from novasystem.runs.state import RunStatus
+from novasystem.runs.store import Raw
+from novasystem.storage.ids import new_id, now_ms
+from novasystem.threads import store
+from novasystem.threads.records import NewItem
+
+__all__ = ["Answer", "answer", "settle", "spoken"]
+
+_WHY: dict[RunStatus, str] = {
+    "cancelled": "run_cancelled",
+    "failed": "run_failed",
+    "expired": "run_expired",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said, and why it stopped. ``usage`` counts tokens; ``None``: not said."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    reason: FinishReason
+    usage: Mapping[str, int] | None
+    step_id: str | None = None
+    """The step that holds the calls."""
+
+
+@dataclass(slots=True)
+class _Call:
+    id: str
+    name: str
+    arguments: list[str] = field(default_factory=list)
+
+
+class _Turn:
+    """One generation: what is open, and what was said so far."""
+
+    def __init__(self, context: RunContext, item_id: str | None, step_id: str | None) -> None:
+        self._context = context
+        self._run = context.run
+        self._reused = (item_id, step_id) if item_id and step_id else None
+        self.item_id: str | None = None
+        self.step_id: str | None = None
+        self.calls_step_id: str | None = None
+        self.text: list[str] = []
+        self.calls: dict[int, _Call] = {}
+
+    def say(self, text: str) -> None:
+        if self.item_id is None:
+            self._begin_message()
+        self.text.append(text)
+        self._context.emit("text", {"text": text})
+
+    def _begin_message(self) -> None:
+        if self._reused is not None:
+            # It was begun by an execution that was broken off: the same message goes on.
+            self.item_id, self.step_id = self._reused
+            return
+        self.item_id, self.step_id = new_id("msg"), new_id("step")
+        begun = {"item_id": self.item_id, "step_id": self.step_id}
+        self._context.emit("message_begun", begun, self._write_begin(self.item_id, self.step_id))
+
+    def _write_begin(self, item_id: str, step_id: str) -> Any:
+        run = self._run
+        assert run.thread_key is not None
+        thread_key = run.thread_key
+        at_ms = now_ms()
+
+        def write(connection: Connection) -> None:
+            new = NewItem(
+                "message",
+                "",
+                role="assistant",
+                id=item_id,
+                status="in_progress",
+                run_id=run.id,
+                assistant_id=run.assistant_id,
+            )
+            store.add(connection, thread_key, [new])
+            run_store.insert_step(
+                connection,
+                run.key,
+                type_="message_creation",
+                details={"message_id": item_id},
+                step_id=step_id,
+                created_at=at_ms,
+            )
+
+        return write
+
+    def call(self, delta: ToolCallDelta) -> None:
+        data: dict[str, Any] = {"index": delta.index, "arguments": delta.arguments}
+        if self.calls_step_id is None:
+            self._begin_calls()
+        known = self.calls.get(delta.index)
+        if known is None:
+            known = _Call(delta.id or new_id("call"), delta.name or "")
+            self.calls[delta.index] = known
+            data |= {"id": known.id, "name": known.name}
+        known.arguments.append(delta.arguments)
+        self._context.emit("call", data)
+
+    def _begin_calls(self) -> None:
+        step_id = self.calls_step_id = new_id("step")
+        at_ms = now_ms()
+
+        def write(connection: Connection) -> None:
+            run_store.insert_step(
+                connection,
+                self._run.key,
+                type_="tool_calls",
+                details={"tool_calls": []},
+                step_id=step_id,
+                created_at=at_ms,
+            )
+
+        self._context.emit("calls_begun", {"step_id": step_id}, write)
+
+    def end(self, reason: FinishReason, usage: Mapping[str, int] | None) -> Answer:
+        """Write what was said; calls stay open until somebody has carried them out."""
+        if self.item_id is None and not self.calls:
+            # An empty answer is an answer.
+            self._begin_message()
+        text = "".join(self.text)
+        calls = tuple(
+            ToolCall(call.id, call.name, "".join(call.arguments))
+            for _, call in sorted(self.calls.items())
+        )
+        if self.item_id is not None:
+            self._end_message(text, reason, usage, exact=not calls)
+        if calls:
+            self._write_calls(calls)
+        return Answer(text, calls, reason, usage, self.calls_step_id)
+
+    def _end_message(
+        self, text: str, reason: FinishReason, usage: Mapping[str, int] | None, *, exact: bool
+    ) -> None:
+        item_id, step_id = self.item_id, self.step_id
+        assert item_id is not None
+        assert step_id is not None
+        why = {"length": "max_tokens", "content_filter": "content_filter"}.get(reason)
+        tokens = usage["completion_tokens"] if usage is not None and exact else None
+
+        def write(connection: Connection) -> None:
+            store.end_item(
+                connection,
+                item_id,
+                text,
+                token_count=tokens,
+                token_count_exact=tokens is not None,
+                incomplete_reason=why,
+            )
+            run_store.end_step(connection, step_id, "completed", usage=usage)
+
+        ended = {"item_id": item_id, "step_id": step_id, "text": text, "reason": why}
+        self._context.emit("message_ended", {**ended, "usage": usage}, write)
+
+    def _write_calls(self, calls: Sequence[ToolCall]) -> None:
+        """Into their step; they become items of the thread together with their results."""
+        step_id = self.calls_step_id
+        assert step_id is not None
+        details = {"tool_calls": [_shown(call) for call in calls]}
+
+        def write(connection: Connection) -> None:
+            run_store.set_step_details(connection, step_id, details)
+
+        self._context.emit("calls_asked", {"step_id": step_id, **details}, write)
+
+
+def _shown(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "name": call.name, "arguments": call.arguments, "output": None}
+
+
+async def answer(context: RunContext, registry: Registry, request: GenerateRequest) -> Answer:
+    """Let the model speak, and write what it says to the run's log and to its thread."""
+    item_id = step_id = None
+    if context.interrupted:
+        item_id, step_id = await _broken_off(context)
+    turn = _Turn(context, item_id, step_id)
+    usage: dict[str, int] | None = None
+    reason: FinishReason = "stop"
+    async with aclosing(registry.generate(request)) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                turn.say(event.text)
+            elif isinstance(event, ReasoningDelta):
+                context.emit("reasoning", {"text": event.text})
+            elif isinstance(event, ToolCallDelta):
+                turn.call(event)
+            elif isinstance(event, Usage):
+                usage = _counts(event)
+            elif isinstance(event, Finished):
+                reason = event.reason
+    return turn.end(reason, usage)
+
+
+def _counts(usage: Usage) -> dict[str, int] | None:
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    if prompt is None or completion is None:
+        return None
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+
+
+async def _broken_off(context: RunContext) -> tuple[str | None, str | None]:
+    """The message that an earlier execution had begun; whoever watches it is told to forget it."""
+    item_id = step_id = None
+    open_calls: str | None = None
+    for event in await context.recorded():
+        if event.type == "message_begun":
+            item_id, step_id = event.data["item_id"], event.data["step_id"]
+        elif event.type == "message_ended":
+            item_id = step_id = None
+        elif event.type == "calls_begun":
+            open_calls = event.data["step_id"]
+        elif event.type in {"calls_ended", "calls_dropped"}:
+            open_calls = None
+    if item_id is not None or open_calls is not None:
+        context.emit("restarted", {"item_id": item_id, "step_id": step_id})
+    if open_calls is not None:
+        dropped = open_calls
+        context.emit(
+            "calls_dropped",
+            {"step_id": dropped},
+            lambda connection: run_store.end_step(connection, dropped, "cancelled"),
+        )
+    return item_id, step_id
+
+
+def spoken(events: Sequence[Event]) -> tuple[str | None, str | None, str]:
+    """The last message of ``events``: its text, and its item and step where it is still open."""
+    item_id: str | None = None
+    step_id: str | None = None
+    text: list[str] = []
+    for event in events:
+        if event.type == "message_begun":
+            item_id, step_id = event.data["item_id"], event.data["step_id"]
+            text = []
+        elif event.type == "text":
+            text.append(event.data["text"])
+        elif event.type == "restarted":
+            text = []
+        elif event.type == "message_ended":
+            item_id = step_id = None
+    return item_id, step_id, "".join(text)
+
+
+def settle(connection: Connection, run: Run, status: RunStatus) -> Sequence[Raw]:
+    """Keep what a turn that was cut short had said, marked as incomplete."""
+    events = run_store.events_after(connection, run.key, 0)
+    item_id, step_id, text = spoken(events)
+    if item_id is None or step_id is None:
+        return []
+    why = _WHY[status]
+    store.end_item(connection, item_id, text, incomplete_reason=why)
+    run_store.end_step(connection, step_id, "cancelled" if status == "cancelled" else "failed")
+    ended = {"item_id": item_id, "step_id": step_id, "text": text, "reason": why, "usage": None}
+    return [("message_ended", ended, now_ms())]
