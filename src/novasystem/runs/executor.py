@@ -25,6 +25,7 @@ _BEAT_S = 2.0
 _LOOK_S = 30.0
 _RETRY_S = 1.0
 _SETTLE_S = 5.0
+_MAX_EARLY = 1_000
 Stop = Literal["cancel", "fenced", "shutdown"]
 
 _log = structlog.get_logger(__name__)
@@ -41,11 +42,12 @@ class Limits:
 class _Work:
     """One execution that is under way, and why it was stopped, if it was."""
 
-    __slots__ = ("context", "failure", "stop", "task")
+    __slots__ = ("begun", "context", "failure", "stop", "task")
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
         self.task: asyncio.Task[None]
+        self.begun = False
         self.stop: Stop | None = None
         self.failure: Exception | None = None
 
@@ -53,7 +55,9 @@ class _Work:
         if self.stop is None:
             self.stop = stop
             self.failure = failure
-            self.task.cancel()
+            # A task that is cancelled before its first step would never get to its own end.
+            if self.begun:
+                self.task.cancel()
 
 
 class Executor:
@@ -75,6 +79,7 @@ class Executor:
         self._ended = ended
         self._journal = Journal(database, self._lost)
         self._works: dict[str, _Work] = {}
+        self._early: dict[str, None] = {}
         self._lanes: Counter[str] = Counter()
         self._wake = asyncio.Event()
         self._expiry = asyncio.Event()
@@ -139,18 +144,24 @@ class Executor:
         work = _Work(RunContext(run, feed, self._journal, self._database))
         self._works[run.id] = work
         work.task = asyncio.create_task(self._carry_out(work, feed), name=run.id)
+        if self._early.pop(run.id, None) is not None:
+            work.end("cancel")
 
     def wake(self) -> None:
         """There may be a run to take, or a new time at which one expires."""
         self._wake.set()
         self._expiry.set()
 
-    def cancel(self, run_id: str) -> bool:
+    def cancel(self, run_id: str) -> None:
         """Stop the run where it is carried out here."""
         work = self._works.get(run_id)
         if work is not None:
             work.end("cancel")
-        return work is not None
+        else:
+            # Perhaps it was leased to us this very moment, and begins in the next.
+            self._early[run_id] = None
+            while len(self._early) > _MAX_EARLY:
+                del self._early[next(iter(self._early))]
 
     def has(self, run_id: str) -> bool:
         """Whether the run is carried out here now."""
@@ -188,6 +199,9 @@ class Executor:
         context = work.context
         run = context.run
         left_s = None if run.expires_at is None else max(0.0, (run.expires_at - now_ms()) / 1000)
+        work.begun = True
+        if work.stop is not None:
+            return self._stopped(work)
         try:
             async with asyncio.timeout(left_s) as limit:
                 outcome = await self._kinds[run.kind].execute(context)
@@ -277,7 +291,7 @@ class Executor:
         for run in claimed:
             self.reserve(run.lane)
             if self._feed(run).watchers:
-                await self.tell(run)
+                await self.tell_if_possible(run)
             self.begin(run)
         return bool(claimed)
 
@@ -335,6 +349,13 @@ class Executor:
                 )
                 await self.tell(run)
         self._wake.set()
+
+    async def tell_if_possible(self, run: Run) -> None:
+        """As :meth:`tell`; watchers of a database that fails find out by themselves."""
+        try:
+            await self.tell(run)
+        except StorageUnavailable as error:
+            await _log.awarning("watchers were not told", run_id=run.id, error=str(error))
 
     async def tell(self, run: Run) -> None:
         """Show watchers in this process what was stored about a run by somebody else."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 
 from sqlalchemy.engine import Connection
@@ -11,7 +12,7 @@ from novasystem.runs import store, transactions
 from novasystem.runs.context import Kind
 from novasystem.runs.executor import Executor, Limits
 from novasystem.runs.feed import Feed
-from novasystem.runs.records import Event, NewRun, Run, Seen
+from novasystem.runs.records import Event, NewRun, Rewound, Run, Seen
 from novasystem.runs.state import ENDED, RunStatus
 from novasystem.runs.transactions import Write
 from novasystem.storage.database import Database
@@ -108,12 +109,12 @@ class Runs:
             after = await self.database.write(
                 transactions.go_on, run.id, run.owner_id, executor.id if here else None, write
             )
-            if run.id in self._feeds:
-                await executor.tell(after)
         except BaseException:
             if here:
                 executor.unreserve(run.lane)
             raise
+        if run.id in self._feeds:
+            await executor.tell_if_possible(after)
         if here:
             executor.begin(after)
         else:
@@ -167,6 +168,8 @@ class Runs:
                         if one.seq <= last:
                             continue
                         last = one.seq
+                    elif isinstance(one, Rewound):
+                        last = min(last, one.seq)
                     yield one
                     if _says(one, ENDED):
                         return
@@ -177,8 +180,8 @@ class Runs:
     async def wait(self, run: Run, timeout_s: float, until: Collection[RunStatus] = ENDED) -> Run:
         """The run once its status is one of ``until``, or as it is when the time is over."""
         try:
-            async with asyncio.timeout(timeout_s):
-                async for seen in self.follow(run):
+            async with asyncio.timeout(timeout_s), aclosing(self.follow(run)) as events:
+                async for seen in events:
                     if _says(seen, until):
                         # It may be an old one: a run can wait for an action more than once.
                         current = await self.database.read(store.get, run.id)
