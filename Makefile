@@ -55,6 +55,9 @@ $(TINY)/venv/.ready: tools/tiny_model/requirements.txt
 vendor: ## Fetch the vendored files of the pages anew
 	tools/vendor.sh
 
+# The versions of the official client that the tests walk through, each in an environment of its own.
+OPENAI_CLIENTS := 3.52.0 2.54.0 1.109.1
+
 update: ## Compile the pins anew, at the newest versions
 	$(PYTHON) -m venv $(VENV)/tools
 	$(VENV)/tools/bin/pip install --quiet --upgrade uv
@@ -62,6 +65,11 @@ update: ## Compile the pins anew, at the newest versions
 	  case $$name in runtime) source=pyproject.toml;; *) source=$(PINS)/$$name.in;; esac; \
 	  $(VENV)/tools/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	    --python-version 3.11 --no-header --no-emit-index-url $$source -o $(PINS)/$$name.txt || exit 1; \
+	done
+	for version in $(OPENAI_CLIENTS); do \
+	  echo "openai==$$version" | $(VENV)/tools/bin/uv pip compile --quiet --upgrade --universal \
+	    --generate-hashes --python-version 3.11 --no-header --no-emit-index-url - \
+	    -o $(PINS)/openai-$$version.txt || exit 1; \
 	done
 
 clean: ## Remove the environment and what the tools left behind

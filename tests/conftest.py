@@ -1,4 +1,4 @@
-"""What every test may use: the scripted server, our own server, a real Ollama, the weights."""
+"""What every test may use: our own server, a scripted one, a real Ollama and PostgreSQL."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ import pytest
 from novasystem.engines.embedded import nova_tiny_path
 from tests.servers.nova import NovaServer, nova_server
 from tests.servers.ollama import OllamaServer, find_ollama, ollama_server
+from tests.servers.postgres import PostgresServer, find_postgres, postgres_server
 from tests.servers.scripted import ScriptedServer, scripted_server
 
 IN_CI = bool(os.environ.get("CI"))
@@ -62,4 +63,13 @@ def ollama(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[
     if find_ollama() is None:
         pytest.skip("no Ollama was built: run `make ollama`, which needs Go and a C++ compiler")
     with ollama_server(tmp_path_factory.mktemp("ollama"), gguf=weights) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, shared: each test module makes itself databases of its own."""
+    if find_postgres() is None:
+        pytest.skip("no PostgreSQL is installed: apt-get install postgresql")
+    with postgres_server() as server:
         yield server

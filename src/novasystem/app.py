@@ -6,19 +6,30 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from novasystem import __version__
+from novasystem.activity.router import router as activity_router
+from novasystem.assistants import schemas as assistant_schemas
+from novasystem.assistants.assistants_router import router as assistants_router
+from novasystem.assistants.execute import KIND as ASSISTANT
+from novasystem.assistants.execute import assistant_kind
+from novasystem.assistants.running import AssistantRuns
+from novasystem.assistants.runs_router import router as runs_router
+from novasystem.assistants.service import Assistants
+from novasystem.assistants.threads_router import router as threads_router
+from novasystem.chat.head_start import HeadStarts
 from novasystem.chat.router import router as chat_router
 from novasystem.chat.schemas import ChatRequest
 from novasystem.chat.service import KIND as CHAT
 from novasystem.chat.service import Chat, chat_kind
 from novasystem.completions.router import router as completions_router
 from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
+from novasystem.engines.keeper import Keeper
 from novasystem.engines.kinds import build_registry
 from novasystem.engines.registry import Registry
 from novasystem.errors import EngineError, NovaError
@@ -39,13 +50,20 @@ __all__ = ["create_app"]
 _log = structlog.get_logger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    keepers: Mapping[str, Keeper] | None = None,
+    *,
+    store: Store | None = None,
+) -> FastAPI:
     """The application; ``settings`` are read from the environment where none are given.
 
+    ``keepers``: who keeps the children of the embedded engines, where that is another process.
+    ``store``: what keeps the data, where that is not the one that the settings name.
     Raises ``ConfigurationError`` where the settings cannot be used.
     """
     settings = load_settings() if settings is None else settings
-    registry = build_registry(settings, os.environ)
+    registry = build_registry(settings, os.environ, keepers)
     app = FastAPI(
         title="NovaSystem",
         summary="Measure, serve and keep the language models that you run yourself.",
@@ -62,25 +80,36 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     state.stream_limits = StreamLimits(settings.heartbeat_s, settings.send_timeout_s)
     state.streams = OpenStreams()
     state.metrics = Metrics()
-    store = Store(settings)
+    store = Store(settings) if store is None else store
     queue = ThreadQueue(settings.max_waiting_turns)
+    head_starts = HeadStarts(store.database, registry, settings.limits)
     runs = Runs(
         store.database,
-        {CHAT: chat_kind(store.database, registry, settings.limits)},
+        {
+            CHAT: chat_kind(store.database, registry, settings.limits, head_starts),
+            ASSISTANT: assistant_kind(store.database, registry, settings.limits),
+        },
         limits=Limits(settings.max_runs, settings.max_runs_per_engine),
         on_free=queue.freed,
     )
     state.store = store
     state.runs = runs
-    state.chat = Chat(runs, registry, queue)
+    state.chat = Chat(runs, registry, queue, head_starts)
+    state.assistants = Assistants(runs)
+    state.assistant_runs = AssistantRuns(runs, registry, settings.run_expires_s)
     state.failure = None
     state.started = False
     state.draining = False
     errors.install(app)
-    for router in (completions_router, chat_router, system_router):
+    # The first that matches answers: /v1/threads/runs is no thread.
+    assistant_routers = (assistants_router, runs_router, threads_router)
+    doors = (completions_router, chat_router, *assistant_routers, activity_router)
+    for router in (*doors, system_router):
         # The routes themselves: an included router is a level more for every request to pass.
         app.router.routes.extend(router.routes)
-    describe_bodies(app, (ChatRequest, CompletionRequest, EmbeddingRequest))
+    describe_bodies(
+        app, (ChatRequest, CompletionRequest, EmbeddingRequest, *assistant_schemas.BODIES)
+    )
     docs.install(app)
     # The last one added is the outermost.
     if settings.cors_origins:

@@ -182,11 +182,15 @@ class FencedOut(NovaError):
 
 
 class RunFailed(NovaError):
-    """What a stored error says, where the error itself was raised elsewhere or long ago."""
+    """What a stored error says, where the error itself was raised elsewhere or long ago.
 
-    def __init__(self, code: str, message: str) -> None:
+    ``seq``: the number of the event that says so in the run's log, where it is known.
+    """
+
+    def __init__(self, code: str, message: str, seq: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.seq = seq
 
 
 class CallInterrupted(NovaError):

@@ -1,6 +1,7 @@
 """Structured logs on standard error: for people on a terminal, as JSON elsewhere."""
 
 import logging
+import os
 import sys
 from typing import Any, Literal
 
@@ -10,8 +11,16 @@ import structlog
 __all__ = ["configure"]
 
 
-def configure(level: str, format: Literal["auto", "console", "json"] = "auto") -> None:  # noqa: A002
-    """Set up structlog, and lead what other libraries log into the same stream."""
+def configure(
+    level: str,
+    format: Literal["auto", "console", "json"] = "auto",  # noqa: A002
+    *,
+    pid: bool = False,
+) -> None:
+    """Set up structlog, and lead what other libraries log into the same stream.
+
+    ``pid``: each line says which process wrote it, where several write into one stream.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     console = format == "console" or (format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
@@ -21,6 +30,8 @@ def configure(level: str, format: Literal["auto", "console", "json"] = "auto") -
         if console
         else structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if pid:
+        shared.append(_add_pid)
     renderer: list[Any] = (
         [
             structlog.dev.ConsoleRenderer(
@@ -51,6 +62,12 @@ def configure(level: str, format: Literal["auto", "console", "json"] = "auto") -
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(number, logging.WARNING))
+
+
+def _add_pid(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    # Not set where the line is about another process.
+    event.setdefault("pid", os.getpid())
+    return event
 
 
 def _dumps(value: object, **_: object) -> str:

@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 import uvicorn
@@ -17,7 +19,10 @@ from novasystem.addresses import check_address
 from novasystem.errors import EngineUnavailable
 from novasystem.settings import Settings
 
-__all__ = ["serve"]
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["Server", "run", "serve", "settle", "show_welcome", "url_of", "uvicorn_config"]
 
 _log = structlog.get_logger(__name__)
 _HEAD_S = 10.0
@@ -31,7 +36,7 @@ _WELCOME = """
 """
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Uvicorn's server, which lets open streams finish, and then ends them with a word."""
 
     def __init__(self, config: uvicorn.Config, drain_s: float) -> None:
@@ -42,11 +47,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         settle()
         if self.started:
-            host, port = _bound(self)
-            url = f"http://{host}:{port}"
-            await _log.ainfo("listening", url=url, pid=os.getpid())
-            if sys.stderr.isatty():
-                sys.stderr.write(_WELCOME.format(url=url))
+            await self.announce()
+
+    async def announce(self) -> None:
+        """It listens now: say so."""
+        url = url_of([sock for server in self.servers for sock in server.sockets])
+        await _log.ainfo("listening", url=url, pid=os.getpid())
+        show_welcome(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         state = getattr(self.config.loaded_app, "state", None) or _app_state(self.config)
@@ -87,13 +94,16 @@ def _app_state(config: uvicorn.Config) -> Any:
     return app.state
 
 
-def _bound(server: uvicorn.Server) -> tuple[str, int]:
-    for one in server.servers:
-        for sock in one.sockets:
-            name = sock.getsockname()
-            host = f"[{name[0]}]" if ":" in name[0] else name[0]
-            return host, name[1]
-    return server.config.host, server.config.port
+def url_of(sockets: Sequence[socket.socket]) -> str:
+    """Where the first of them is reached."""
+    host, port = sockets[0].getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def show_welcome(url: str) -> None:
+    """For those who look on."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_WELCOME.format(url=url))
 
 
 def serve(settings: Settings, *, reload: bool = False, config: Path | None = None) -> int:
@@ -106,42 +116,55 @@ def serve(settings: Settings, *, reload: bool = False, config: Path | None = Non
     if reload:
         return _serve_reloading(settings, config)
     from novasystem.app import create_app
+
+    app = create_app(settings)
+    return run(Server(uvicorn_config(app, settings), settings.shutdown_timeout_s))
+
+
+def uvicorn_config(app: "FastAPI", settings: Settings) -> uvicorn.Config:
+    """How uvicorn is used."""
     from novasystem.http.protocol import limited_protocol
 
-    protocol = limited_protocol(head_s=_HEAD_S, body_s=_BODY_S, send_s=settings.send_timeout_s)
-    app = create_app(settings)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http=protocol,
-            ws="none",
-            loop="auto",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            date_header=True,
-            limit_concurrency=settings.max_connections,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=5,
-            backlog=2048,
-        ),
-        settings.shutdown_timeout_s,
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=limited_protocol(head_s=_HEAD_S, body_s=_BODY_S, send_s=settings.send_timeout_s),
+        ws="none",
+        loop="auto",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        date_header=True,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=5,
+        backlog=2048,
     )
+
+
+def run(server: Server, sockets: list[socket.socket] | None = None) -> int:
+    """Serve until told to stop, on ``sockets`` where they are given; returns the exit code.
+
+    Raises what kept the application from starting.
+    """
+    config = server.config
+    app = cast("FastAPI", config.app)
+    # What kept the application from starting is told once, and not as a trace.
+    logging.getLogger("uvicorn.error").addFilter(lambda _: app.state.failure is None)
     # Uvicorn raises the signal that ended it once more, which would end us with an error.
     signal.signal(signal.SIGTERM, _leave)
     try:
-        server.run()
+        server.run(sockets)
     except SystemExit as error:
         # Ours, or Uvicorn's, which has said what went wrong.
         if app.state.failure is not None:
             raise app.state.failure from None
         if error.code:
             hint = "Another program may use the port: choose one with --port."
-            _log.error("could not listen", host=settings.host, port=settings.port, hint=hint)
+            _log.error("could not listen", host=config.host, port=config.port, hint=hint)
         return 1 if error.code else 0
     if app.state.failure is not None:
         raise app.state.failure

@@ -84,6 +84,8 @@ class Settings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer; more than one needs PostgreSQL."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("novasystem")))
@@ -92,6 +94,8 @@ class Settings(BaseModel):
     """PostgreSQL's address; without it the data is an SQLite file in ``data_dir``."""
     max_runs: int = Field(default=256, ge=1)
     max_runs_per_engine: int = Field(default=64, ge=1)
+    run_expires_s: float = Field(default=600, gt=0)
+    """How long an assistant's run may take, its queue and the calls that it waits for included."""
     max_waiting_turns: int = Field(default=8, ge=0)
     """Turns that wait for one busy conversation."""
 

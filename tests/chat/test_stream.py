@@ -22,7 +22,7 @@ def test_chunks_then_done_in_exactly_the_promised_bytes(door: Door) -> None:
     assert answer.text == (
         'event: chunk\ndata: {"content":"Hel"}\n\n'
         'event: chunk\ndata: {"content":"lo"}\n\n'
-        f'event: done\ndata: {{"conversation_id":"{given}","usage":{{"tokens":3}}}}\n\n'
+        f'id: 7\nevent: done\ndata: {{"conversation_id":"{given}","usage":{{"tokens":3}}}}\n\n'
     )
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
@@ -107,7 +107,7 @@ def test_a_heartbeat_is_a_comment_and_comes_in_time(door: Door) -> None:
     door.answers([*begun[:-1], Stall()])
     with opened(door.port, CHAT, {"message": "Hi."}) as stream:
         body = stream.body()
-    assert re.fullmatch(rb"event: chunk\n.*?\n\n(: ping\n\n){3,12}event: error\n.*\n\n", body)
+    assert re.fullmatch(rb"event: chunk\n.*?\n\n(: ping\n){3,12}id: 6\nevent: error\n.*\n\n", body)
 
 
 def test_a_long_wait_for_the_first_token_has_heartbeats_too(door: Door) -> None:

@@ -49,7 +49,7 @@ async def subject(
     if kind == "embedded":
         config = ChildConfig(weights, MODEL, context_tokens=1024, slots=2, threads=1)
         embedded = EmbeddedEngine("embedded", config)
-        made = Subject(embedded, (await embedded.supervisor.address()).pid)
+        made = Subject(embedded, (await embedded.keeper.address()).pid)
     elif kind == "llama.cpp":
         llama: LlamaServer = request.getfixturevalue("llama")
         made = Subject(OpenAIEngine("llama", llama.url), llama.pid, any_name=True)

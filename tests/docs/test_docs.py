@@ -102,9 +102,11 @@ def test_every_command_and_option_is_described() -> None:
     assert isinstance(nova, click.Group) or hasattr(nova, "commands")
     commands = dict(nova.commands)
     assert set(re.findall(r"^## `nova (\w+)`", text, re.MULTILINE)) == set(commands)
+    below = [one for group in commands.values() for one in getattr(group, "commands", {}).values()]
+    assert {one.name for one in below} <= set(re.findall(r"`nova \w+ (\w+)", text))
     wanted = {
         option
-        for command in [nova, *commands.values()]
+        for command in [nova, *commands.values(), *below]
         for parameter in command.params
         for option in parameter.opts
         if option.startswith("--")

@@ -1,5 +1,6 @@
 """Every example runs as its own text says, against the embedded model."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -34,7 +35,13 @@ def run(name: str, *arguments: str, base_url: str, code: int = 0) -> str:
 
 def test_there_is_a_test_for_every_example() -> None:
     names = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
-    assert names == {"list_models.py", "chat.py", "chat.sh"}
+    assert names == {
+        "list_models.py",
+        "chat.py",
+        "chat.sh",
+        "market_analyst.py",
+        "market_analyst.sh",
+    }
 
 
 def test_the_models_are_listed_with_their_engines(nova: NovaServer) -> None:
@@ -58,11 +65,45 @@ def test_it_sends_earlier_turns_again(door: Door) -> None:
     assert sent == [("user", said[0]), ("assistant", "Hello, Ada."), ("user", said[1])]
 
 
+def test_a_market_analyst_is_asked_and_the_conversation_read_back(nova: NovaServer) -> None:
+    asked = ["Which sectors gain when rates fall?", "And which lose?"]
+    shown = run("market_analyst.py", *asked, base_url=f"{nova.url}/v1")
+    lines = [line.partition(": ") for line in shown.splitlines()]
+    assert [said for who, _, said in lines if who == "user"] == asked
+    answers = [said for who, _, said in lines if who == "assistant"]
+    assert len(answers) == 2
+    assert all(answers)
+
+
+def test_the_analyst_knows_what_was_said_before(door: Door) -> None:
+    door.answers(openai_stream(["Rates."]), openai_stream(["Banks."]))
+    said = ["What falls?", "And who loses?"]
+    base_url = f"{door.server.url}/v1"
+    shown = run("market_analyst.py", "--model", "scripted", *said, base_url=base_url)
+    assert shown.splitlines()[1::2] == ["assistant: Rates.", "assistant: Banks."]
+    sent = [(turn["role"], turn["content"]) for turn in door.asked[1].json["messages"]]
+    assert sent[0][0] == "system"
+    assert sent[0][1].startswith("You are a market analyst.")
+    assert sent[1:] == [("user", said[0]), ("assistant", "Rates."), ("user", said[1])]
+
+
+@needs_curl
+def test_the_analyst_s_walk_takes_nothing_but_curl(nova: NovaServer) -> None:
+    asked = 'Is "growth" \\ risk?'
+    ran, read = run("market_analyst.sh", asked, base_url=f"{nova.url}/v1").splitlines()
+    assert json.loads(ran)["status"] in {"completed", "incomplete"}
+    question, answer = json.loads(read)["data"]
+    assert (question["role"], answer["role"]) == ("user", "assistant")
+    assert question["content"][0]["text"]["value"] == asked
+    assert answer["content"][0]["text"]["value"]
+    assert answer["run_id"] == json.loads(ran)["id"]
+
+
 @needs_curl
 def test_curl_shows_the_events(nova: NovaServer) -> None:
     events = run("chat.sh", "What is 2+3?", base_url=f"{nova.url}/v1")
     assert events.startswith('event: chunk\ndata: {"content":')
-    assert events.rstrip().rpartition("\n\n")[2].startswith("event: done\n")
+    assert events.rstrip().rpartition("event: ")[2].startswith("done\n")
 
 
 @needs_curl

@@ -14,6 +14,7 @@ import pytest
 
 from novasystem.engines.embedded import EmbeddedEngine, nova_tiny_path
 from novasystem.engines.events import Event, Finished, Sent, TextDelta
+from novasystem.engines.keeper import ChildConfig
 from novasystem.engines.requests import (
     EmbedRequest,
     GenerateRequest,
@@ -22,7 +23,6 @@ from novasystem.engines.requests import (
     Sampling,
     TimeLimits,
 )
-from novasystem.engines.supervisor import ChildConfig
 from novasystem.errors import (
     ConfigurationError,
     EngineTimeout,
@@ -62,7 +62,7 @@ async def answer(engine: EmbeddedEngine, request: GenerateRequest | None = None)
 
 
 async def pid_of(engine: EmbeddedEngine) -> int:
-    return (await engine.supervisor.address()).pid
+    return (await engine.keeper.address()).pid
 
 
 def test_the_package_has_weights() -> None:
@@ -76,7 +76,7 @@ async def test_it_is_known_before_it_runs_and_starts_on_first_use(engine: Embedd
     assert (await engine.health()).detail == "starts on first use"
     with pytest.raises(ModelNotFound):
         await answer(engine, replace(asked(), model="other"))
-    assert not engine.supervisor.running
+    assert not engine.keeper.running
     events = await answer(engine)
     assert isinstance(events[-1], Finished)
     [model] = await engine.models()
@@ -111,7 +111,7 @@ async def test_a_request_that_meets_a_dead_child_is_asked_of_its_successor(
 ) -> None:
     """Nothing was sent yet, so nobody needs to know."""
     for embed in (False, True):
-        address = await engine.supervisor.address()
+        address = await engine.keeper.address()
         os.kill(address.pid, signal.SIGKILL)
         # The loop stands still meanwhile: nobody here has noticed.
         assert eventually(partial(refuses, address.unix_socket or ""))
@@ -150,7 +150,7 @@ async def test_unloading_in_mid_answer_ends_it_with_a_typed_error(engine: Embedd
     await engine.unload("tiny")
     with pytest.raises(EngineUnavailable):
         await running
-    assert not engine.supervisor.running
+    assert not engine.keeper.running
 
 
 async def test_its_slots_work_at_the_same_time_and_more_wait(engine: EmbeddedEngine) -> None:
@@ -174,9 +174,9 @@ async def test_a_start_that_takes_too_long_meets_the_limit_and_goes_on(
         await answer(engine, hasty)
     assert error.value.limit == "first_token"
     assert time.monotonic() - started < 2
-    assert not engine.supervisor.running
+    assert not engine.keeper.running
     assert isinstance((await answer(engine))[-1], Finished)
-    assert engine.supervisor.restarts == 0
+    assert engine.keeper.restarts == 0
 
 
 def test_a_file_that_is_no_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ async def test_a_damaged_model_is_told_each_time_and_leaves_nothing(broken: Path
                 await answer(engine)
             assert str(broken) in error.value.message
             assert "GGUF" in error.value.hint
-            assert not engine.supervisor.running
+            assert not engine.keeper.running
     finally:
         await engine.aclose()
 

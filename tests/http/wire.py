@@ -50,6 +50,7 @@ class Answer:
 class Event:
     name: str
     data: str
+    id: int | None = None
 
     @property
     def json(self) -> Any:
@@ -67,17 +68,19 @@ class EventStream:
         self.pings = 0
 
     def __iter__(self) -> Iterator[Event]:
-        name, data = "", list[str]()
+        name, data, number = "", list[str](), None
         while line := self._response.readline():
             field, _, value = line.decode().rstrip("\n").partition(":")
             if line == b"\n":
                 if data:
-                    yield Event(name, "\n".join(data))
-                name, data = "", []
+                    yield Event(name, "\n".join(data), number)
+                name, data, number = "", [], None
             elif not field:
                 self.pings += 1
             elif field == "event":
                 name = value.removeprefix(" ")
+            elif field == "id":
+                number = int(value)
             elif field == "data":
                 data.append(value.removeprefix(" "))
 
@@ -114,11 +117,11 @@ def ask(
 
 @contextmanager
 def opened(
-    port: int, path: str, body: object, headers: Mapping[str, str] | None = None
+    port: int, path: str, body: object = None, headers: Mapping[str, str] | None = None
 ) -> Iterator[EventStream]:
-    """A stream, left at the end of the context."""
+    """A stream, left at the end of the context; without a body it is only looked at."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    _send(connection, "POST", path, body, headers)
+    _send(connection, "GET" if body is None else "POST", path, body, headers)
     stream = EventStream(connection)
     try:
         yield stream

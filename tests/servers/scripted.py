@@ -56,6 +56,7 @@ class ScriptedServer:
         self.open_connections = 0
         self.port = 0
         self._answers: dict[tuple[str, str], list[Sequence[Step]]] = {}
+        self._speakers: dict[tuple[str, str], Callable[[Seen], Sequence[Step]]] = {}
         self._changed = threading.Condition()
 
     @property
@@ -66,6 +67,11 @@ class ScriptedServer:
         """Use these answers one after another for this path; the last one repeats."""
         with self._changed:
             self._answers[method, path] = list(answers)
+
+    def asks(self, method: str, path: str, speaker: Callable[[Seen], Sequence[Step]]) -> None:
+        """Let ``speaker`` choose the answer by what is asked, whatever else is scripted."""
+        with self._changed:
+            self._speakers[method, path] = speaker
 
     def wait_for(self, fact: Callable[["ScriptedServer"], T | None], timeout_s: float = 5.0) -> T:
         """Wait until the fact is true, and return it; an ``AssertionError`` says what was seen."""
@@ -92,6 +98,9 @@ class ScriptedServer:
         """Note the request and choose its answer."""
         with self.change():
             self.seen.append(seen)
+            speaker = self._speakers.get((seen.method, seen.path))
+            if speaker is not None:
+                return speaker(seen)
             answers = self._answers.get((seen.method, seen.path))
             if not answers:
                 message = f"Nothing is scripted for {seen.method} {seen.path}."

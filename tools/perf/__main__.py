@@ -15,6 +15,7 @@ from tools.perf.imports import imports
 from tools.perf.processes import LoadFailed
 from tools.perf.report import Figure, machine, show, write
 from tools.perf.requests import requests
+from tools.perf.runs import run_added, run_rate, run_tokens
 from tools.perf.startup import memory, startup
 from tools.perf.tokens import burst, paced
 
@@ -25,6 +26,9 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "paced": paced,
     "requests": requests,
     "first_token": first_token,
+    "run_added": run_added,
+    "run_rate": run_rate,
+    "run_tokens": run_tokens,
     "memory": memory,
     "startup": startup,
     "imports": imports,

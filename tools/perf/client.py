@@ -24,13 +24,14 @@ _EVENT = b"data: "
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``requests`` posts of ``body`` to ``url``, ``concurrency`` at a time, one connection each.
+    """``requests`` posts of ``body`` to ``url``, ``concurrency`` at a time, one connection each;
+    without a ``body`` they are GETs.
 
     ``tokens`` is how many each answer has to hold; any other number is an error.
     """
 
     url: str
-    body: dict[str, Any]
+    body: dict[str, Any] | None
     tokens: int
     requests: int
     concurrency: int
@@ -39,13 +40,15 @@ class Job:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came back in all. ``ttft_s``: request written → read that brought the first token."""
+    """What came back in all. ``ttft_s``: request written → read that brought the first token;
+    ``took_s``: → read that brought the end."""
 
     requests: int = 0
     tokens: int = 0
     events: int = 0
     wall_s: float = 0.0
     ttft_s: list[float] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
     error: str = ""
 
 
@@ -58,9 +61,11 @@ class _Load:
         self.left = job.requests
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         where = urlsplit(job.url)
-        body = orjson.dumps(job.body)
+        body = b"" if job.body is None else orjson.dumps(job.body)
+        method = "GET" if job.body is None else "POST"
+        path = f"{where.path}?{where.query}" if where.query else where.path
         self.request = (
-            f"POST {where.path} HTTP/1.1\r\nhost: {where.netloc}\r\n"
+            f"{method} {path} HTTP/1.1\r\nhost: {where.netloc}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         ).encode() + body
 
@@ -115,7 +120,7 @@ class _Connection(asyncio.Protocol):
         if self._length is not None:
             self._length -= len(data)
         if self._length == 0 or (self._length is None and self._tail.endswith(b"\r\n0\r\n\r\n")):
-            self._end()
+            self._end(at_ns)
 
     def _understood(self, head: bytes, data: bytes) -> bool:
         status = head.split(b" ", 2)[1].decode()
@@ -136,8 +141,9 @@ class _Connection(asyncio.Protocol):
         self._tokens += tokens
         self._tail = (self._tail + data)[-16:]
 
-    def _end(self) -> None:
+    def _end(self, at_ns: int) -> None:
         self._busy = False
+        self._load.outcome.took_s.append((at_ns - self._sent_ns) / 1e9)
         self._load.outcome.tokens += self._tokens
         if self._tokens != self._load.job.tokens:
             self._load.fail(f"{self._tokens} tokens came instead of {self._load.job.tokens}.")

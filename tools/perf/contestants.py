@@ -7,7 +7,7 @@ load at any moment.
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,18 @@ from tools.perf.client import Job, Outcome
 from tools.perf.processes import LoadClient, Process, free_port, load_client, process
 from tools.perf.upstream import Workload
 
-__all__ = ["MODELS", "RAW", "RELAY", "Contestant", "PeerProcess", "Stage", "nova", "stage"]
+__all__ = [
+    "CHAT",
+    "COMPLETIONS",
+    "MODELS",
+    "RAW",
+    "RELAY",
+    "Contestant",
+    "PeerProcess",
+    "Stage",
+    "nova",
+    "stage",
+]
 
 RAW = "upstream itself"
 RELAY = "bare relay"
@@ -37,6 +48,10 @@ def _chat(model: str, stream: bool) -> dict[str, Any]:
     return {"model": model, "message": "Hi."}
 
 
+COMPLETIONS = ("/v1/chat/completions", _completion)
+CHAT = ("/api/v1/chat", _chat)
+
+
 @dataclass(frozen=True)
 class Contestant:
     """One door of one process. ``share``: what part of the load it gets, if it is slow.
@@ -47,7 +62,7 @@ class Contestant:
 
     name: str
     process: Process
-    path: str = "/v1/chat/completions"
+    path: str = COMPLETIONS[0]
     body: Callable[[str, bool], dict[str, Any]] = _completion
     share: float = 1.0
     whole: bool = True
@@ -77,7 +92,9 @@ class Stage:
 
 
 @contextlib.contextmanager
-def nova(upstream: str, *, embedded: str = "off") -> Iterator[Process]:
+def nova(
+    upstream: str, *, embedded: str = "off", settings: Mapping[str, str] | None = None
+) -> Iterator[Process]:
     """Our server as its users start it, with one engine and folders of its own."""
     port = free_port()
     command = [str(Path(sys.executable).parent / "nova"), "serve", "--port", str(port)]
@@ -89,6 +106,7 @@ def nova(upstream: str, *, embedded: str = "off") -> Iterator[Process]:
             "NOVA_EMBEDDED": embedded,
             "NOVA_OLLAMA_URL": "off",
             "NOVA_OPENAI_URL": upstream,
+            **(settings or {}),
         }
         command += ["--log-level", "warning"]
         with process(NOVA, command, port, environment) as running:
@@ -124,9 +142,7 @@ def stage(peer: PeerProcess | None = None) -> Iterator[Stage]:
             Contestant(RELAY, relay),
             Contestant("relay, raw reads", relay, "/raw/v1/chat/completions", whole=False),
             Contestant("nova /v1/chat/completions", server, side="ours"),
-            Contestant(
-                "nova /api/v1/chat", server, "/api/v1/chat", _chat, whole=False, side="ours"
-            ),
+            Contestant("nova /api/v1/chat", server, *CHAT, whole=False, side="ours"),
         ]
         if peer is not None:
             other = running.enter_context(peer(address))

@@ -1,4 +1,4 @@
-"""The chat door's events: ``chunk`` …, then ``done``, or ``error`` where it failed.
+"""The chat door's events: ``chunk`` …, then ``done``, or ``error`` where it does not end well.
 
 Only events that are stored carry an ``id:``; what is said meanwhile is sent as it comes.
 """
@@ -16,6 +16,8 @@ from novasystem.runs.state import ENDED
 
 __all__ = ["encode", "stream_error"]
 
+_CANCELLED = {"code": "cancelled", "message": "The answer was stopped before it was whole."}
+
 
 async def encode(
     events: AsyncGenerator[Seen, None], conversation_id: str, shown: str | None = None
@@ -24,9 +26,8 @@ async def encode(
 
     A ``replace`` event holds all that was said up to there, and takes the place of what was shown:
     it comes where a crash took some of that, and first in a stream that goes on after ``shown``.
-    Raises ``RunFailed`` where the turn failed before anything was said.
+    Raises ``RunFailed`` where the turn does not end well.
     """
-    begun = shown is not None
     said: list[tuple[int, str]] = [(0, shown or "")]
     if shown is not None:
         yield _replace(shown, None)
@@ -38,14 +39,12 @@ async def encode(
             elif not isinstance(event, Event):
                 continue
             elif event.type == "text":
-                begun = True
                 said.append((event.seq, event.data["text"]))
                 yield _chunk(event)
             elif event.type == "status" and event.data["status"] in ENDED:
-                failed = event.data.get("error")
-                if failed and not begun:
-                    raise RunFailed(failed["code"], failed["message"])
                 yield _end(event, conversation_id)
+                return
+    raise RunFailed("run_gone", "The conversation was deleted before its answer was whole.")
 
 
 def _chunk(event: Event) -> bytes:
@@ -60,7 +59,6 @@ def _replace(text: str, seq: int | None) -> bytes:
 
 
 def _end(event: Event, conversation_id: str) -> bytes:
-    head = b"id: %d\n" % event.seq
     data = event.data
     if data["status"] in {"completed", "incomplete"}:
         usage = data.get("usage") or {}
@@ -68,11 +66,14 @@ def _end(event: Event, conversation_id: str) -> bytes:
             "conversation_id": conversation_id,
             "usage": {"tokens": usage.get("completion_tokens")},
         }
-        return head + b"event: done\ndata: " + orjson.dumps(done) + b"\n\n"
-    said = data.get("error") or {"message": "The answer was stopped before it was whole."}
-    body = {"code": "stream_error", "message": said["message"]}
-    return head + b"event: error\ndata: " + orjson.dumps(body) + b"\n\n"
+        return b"id: %d\nevent: done\ndata: %s\n\n" % (event.seq, orjson.dumps(done))
+    failed = data.get("error") or _CANCELLED
+    raise RunFailed(failed["code"], failed["message"], event.seq)
 
 
 def stream_error(error: NovaError) -> bytes:
-    return b"event: error\ndata: " + orjson.dumps(chat_error(error, streaming=True)) + b"\n\n"
+    """The last event of a stream that had begun; its id is that of the run's own last event."""
+    seq = getattr(error, "seq", None)
+    head = b"" if seq is None else b"id: %d\n" % seq
+    said = orjson.dumps(chat_error(error, streaming=True))
+    return head + b"event: error\ndata: " + said + b"\n\n"

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request, Response
 from novasystem.chat.encode import encode, stream_error
 from novasystem.chat.schemas import ChatRequest, conversation_uuid
 from novasystem.chat.service import Chat
+from novasystem.errors import RunFailed
 from novasystem.http.body import DirectRoute, read_body, takes
 from novasystem.http.errors import CHAT_PATH
 from novasystem.http.owner import owner_of
 from novasystem.http.sse import SseResponse, last_event_id
-from novasystem.runs.records import Run, Seen
+from novasystem.runs.state import ENDED
 
 __all__ = ["router"]
 
@@ -46,36 +47,31 @@ async def chat(request: Request) -> Response:
     """
     body = await read_body(request, ChatRequest)
     state = request.app.state
+    new = body.conversation_id is None
     conversation_id = body.conversation_id or str(uuid4())
     request.scope["nova.log"] = {"conversation_id": conversation_id}
     service: Chat = state.chat
     owner_id = owner_of(request)
 
     async def turn() -> AsyncGenerator[bytes, None]:
-        run = await service.say(owner_id, UUID(conversation_id), body.message, body.model)
+        run = await service.say(owner_id, UUID(conversation_id), body.message, body.model, new=new)
         response.headers["x-run-id"] = run.id
-        async with aclosing(encode(_watched(service, run), conversation_id)) as encoded:
-            async for event in encoded:
-                yield event
+        try:
+            async with aclosing(encode(service.follow(run), conversation_id)) as encoded:
+                async for event in encoded:
+                    yield event
+        except RunFailed:
+            raise
+        except BaseException:
+            # The client has left; what the server itself ends, it marks as such.
+            if not response.ended:
+                service.leave(run)
+            raise
 
     response = SseResponse(
-        turn(),
-        on_error=stream_error,
-        limits=state.stream_limits,
-        streams=state.streams,
-        headers={"x-run-id": ""},
+        turn(), on_error=stream_error, limits=state.stream_limits, streams=state.streams
     )
     return response
-
-
-async def _watched(service: Chat, run: Run) -> AsyncGenerator[Seen, None]:
-    """What happens in a run that ends where its watcher leaves."""
-    try:
-        async with aclosing(service.follow(run)) as events:
-            async for seen in events:
-                yield seen
-    finally:
-        await service.leave(run)
 
 
 @router.get(
@@ -103,9 +99,11 @@ async def resume(request: Request) -> Response:
     """
     state = request.app.state
     shown_id = request.path_params["conversation_id"]
-    after = last_event_id(request)
+    known = last_event_id(request)
     service: Chat = state.chat
     run = await service.last_turn(owner_of(request), conversation_uuid(shown_id))
+    # Its end is told again to whoever knows it already: a stream without one would be a broken one.
+    after = min(known, run.last_seq - (run.status in ENDED))
     said = await service.said(run, after)
     return SseResponse(
         encode(service.follow(run, after), shown_id, said),

@@ -1,24 +1,30 @@
 """A conversation: each turn is a run on its thread, and ends where its watcher leaves."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from novasystem.chat.head_start import HeadStarts
 from novasystem.engines.registry import Registry
 from novasystem.engines.requests import GenerateRequest, TimeLimits
-from novasystem.errors import IllegalTransition, NotFound
+from novasystem.errors import NotFound
 from novasystem.runs import store as run_store
 from novasystem.runs.context import Kind, RunContext
 from novasystem.runs.records import NewRun, Outcome, Run, Seen
 from novasystem.runs.service import Runs
 from novasystem.runs.store import Raw
 from novasystem.storage.database import Database
+from novasystem.storage.ids import new_id
 from novasystem.threads import store
 from novasystem.threads.queue import ThreadQueue
-from novasystem.threads.records import NewItem
+from novasystem.threads.records import Item, NewItem
 from novasystem.turns.answer import answer, settle, spoken
-from novasystem.turns.messages import to_messages
+from novasystem.turns.asking import ask
+from novasystem.turns.fitting import estimate
+from novasystem.turns.tokens import count
 from novasystem.turns.window import look_back
 
 __all__ = ["KIND", "Chat", "chat_kind"]
@@ -26,17 +32,29 @@ __all__ = ["KIND", "Chat", "chat_kind"]
 KIND = "chat"
 
 
-def chat_kind(database: Database, registry: Registry, limits: TimeLimits) -> Kind:
+def chat_kind(
+    database: Database, registry: Registry, limits: TimeLimits, head_starts: HeadStarts
+) -> Kind:
     """What a turn of a conversation executes."""
 
     async def execute(context: RunContext) -> Outcome:
         run = context.run
         assert run.thread_key is not None
         model = run.request["model"]
-        shown = await look_back(database, registry, run.thread_key, model)
-        asked = GenerateRequest(model, to_messages(shown.items), limits=limits)
-        said = await answer(context, registry, asked)
-        details = {"left_out_items": shown.left_out}
+        request = GenerateRequest(model, (), limits=limits)
+        begun = await head_starts.take(run.id)
+        if begun is None:
+            shown = await look_back(database, registry, run.thread_key, model)
+            begun = await ask(context, registry, request, shown)
+        async with aclosing(begun.events):
+            message = begun.shown.items[-1]
+            counting = asyncio.create_task(count(registry, model, message.content))
+            try:
+                said = await answer(context, registry, request, begun.events)
+                _note(context, message, *await counting)
+            finally:
+                counting.cancel()
+        details = begun.details()
         if said.reason == "length":
             return Outcome("incomplete", {**details, "reason": "max_tokens"}, said.usage)
         return Outcome("completed", details, said.usage)
@@ -44,50 +62,83 @@ def chat_kind(database: Database, registry: Registry, limits: TimeLimits) -> Kin
     return Kind(execute, settle)
 
 
+def _note(context: RunContext, message: Item, tokens: int, exact: bool) -> None:
+    """Write down how many tokens the user's message has, once an engine has counted them."""
+    if exact and not message.token_count_exact:
+
+        def write(connection: Connection) -> None:
+            store.set_token_count(connection, message.key, tokens, exact=True)
+
+        context.emit("counted", {"item_id": message.id, "tokens": tokens}, write)
+
+
 class Chat:
     """``queue``: where turns wait that come to a busy thread."""
 
-    def __init__(self, runs: Runs, registry: Registry, queue: ThreadQueue) -> None:
+    def __init__(
+        self, runs: Runs, registry: Registry, queue: ThreadQueue, head_starts: HeadStarts
+    ) -> None:
         self._runs = runs
         self._registry = registry
         self._queue = queue
+        self._head_starts = head_starts
 
     async def say(
-        self, owner_id: str, conversation_id: UUID, message: str, model: str | None
+        self,
+        owner_id: str,
+        conversation_id: UUID,
+        message: str,
+        model: str | None,
+        *,
+        new: bool = False,
     ) -> Run:
-        """Begin a turn; an unknown conversation begins with it.
+        """Begin a turn; an unknown conversation begins with it. ``new``: nobody can know it yet.
 
-        Raises ``ModelNotFound`` before anything is stored, and ``Overloaded`` where too many turns
-        wait for this conversation already.
+        A caller that is cancelled meanwhile ends the turn. Raises ``ModelNotFound`` before anything
+        is stored, and ``Overloaded`` where too many turns wait for this conversation already.
         """
         resolved = await self._registry.resolve(model)
+        lane = resolved.pool.name
         thread_id = conversation_id.hex
         name = model or self._registry.default_model
-
-        def new(connection: Connection) -> NewRun:
-            thread = store.create(connection, thread_id, owner_id)
-            return NewRun(
-                KIND, owner_id, {"model": name}, thread_key=thread.key, thread_id=thread_id
-            )
-
-        def write(connection: Connection, run: Run) -> list[Raw]:
-            assert run.thread_key is not None
-            said = NewItem("message", message, role="user", run_id=run.id)
-            store.add(connection, run.thread_key, [said])
-            return []
+        heads = self._head_starts
 
         async def start() -> Run:
-            return await self._runs.start(new, lane=resolved.pool.name, write=write)
+            run_id = new_id("run")
+
+            def begin(connection: Connection) -> NewRun:
+                thread = store.create(connection, thread_id, owner_id)
+                request = {"model": name}
+                return NewRun(
+                    KIND, owner_id, request, thread_key=thread.key, thread_id=thread_id, id=run_id
+                )
+
+            def write(connection: Connection, run: Run) -> list[Raw]:
+                assert run.thread_key is not None
+                said = NewItem(
+                    "message", message, role="user", run_id=run.id, token_count=estimate(message)
+                )
+                heads.stored(run_id, store.add(connection, run.thread_key, [said])[0])
+                return []
+
+            if self._runs.room(lane):
+                heads.begin(run_id, owner_id, thread_id, message, name, new=new)
+            try:
+                run = await self._runs.start(begin, lane=lane, write=write, unseen="cancel")
+            except BaseException:
+                heads.drop(run_id)
+                raise
+            if run.status == "queued":
+                # Whoever carries it out some day asks then.
+                heads.drop(run_id)
+            return run
 
         return await self._queue.take_turn((owner_id, thread_id), start)
 
-    async def leave(self, run: Run) -> None:
+    def leave(self, run: Run) -> None:
         """Whoever asked has gone: stop, and keep what was said."""
-        try:
-            await self._runs.cancel(run.id, run.owner_id)
-        except (IllegalTransition, NotFound):
-            # It had just ended, or its conversation was deleted.
-            return
+        self._head_starts.drop(run.id)
+        self._runs.abandon(run)
 
     def follow(self, run: Run, after: int = 0) -> AsyncGenerator[Seen, None]:
         return self._runs.follow(run, after)

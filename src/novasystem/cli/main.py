@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from novasystem.cli.chat import chat
+from novasystem.cli.db import app as db
 from novasystem.cli.doctor import doctor
 from novasystem.cli.failures import exit_code, report
 from novasystem.cli.models import models
@@ -32,6 +33,7 @@ Examples:
   nova chat                       talk
   nova models                     what can be asked
   nova doctor                     what is wrong, and what to do about it
+  nova db backup                  keep a copy of what is kept
 """,
 )
 
@@ -104,6 +106,9 @@ It ends with code 1 where it found a problem. JSON: an object with ok and checks
 which each has name, status (ok, note, warning or problem), detail and hint.
 """
 )(doctor)
+
+
+app.add_typer(db)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import typer
 
 from novasystem.cli.failures import traced
 from novasystem.cli.options import Config, LogLevel
+from novasystem.errors import ConfigurationError
 
 __all__ = ["serve"]
 
@@ -28,6 +29,16 @@ def serve(
     reload: Annotated[
         bool, typer.Option("--reload", help="Restart when the source changes: for development.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=64,
+            help="Processes that answer (default 1). More than one needs PostgreSQL: "
+            "NOVA_DATABASE_URL.",
+        ),
+    ] = None,
     embedded: Annotated[
         Literal["on", "lazy", "off"] | None,
         typer.Option(
@@ -43,12 +54,28 @@ def serve(
     # What the start makes stays: to look through it for garbage is a quarter of its time.
     # The server switches this on again.
     gc.disable()
-    from novasystem import server
     from novasystem.settings import load_settings
 
     settings = load_settings(
-        config=config, host=host, port=port, log_level=log_level, embedded=embedded
+        config=config,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level=log_level,
+        embedded=embedded,
     )
     with traced(settings.log_level):
-        code = server.serve(settings, reload=reload, config=config)
+        if settings.workers > 1:
+            if reload:
+                raise ConfigurationError(
+                    "--reload starts one process anew for each change, and --workers several.",
+                    hint="Leave out one of the two (NOVA_WORKERS counts as well).",
+                )
+            from novasystem.serving.parent import serve_together
+
+            code = serve_together(settings)
+        else:
+            from novasystem import server
+
+            code = server.serve(settings, reload=reload, config=config)
     raise typer.Exit(code)

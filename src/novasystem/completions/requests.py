@@ -6,22 +6,18 @@ from novasystem.completions.schemas import (
     CompletionRequest,
     EmbeddingRequest,
     MessageIn,
-    ResponseFormat,
     StreamOptions,
-    ToolIn,
 )
 from novasystem.engines.requests import (
     EmbedRequest,
     GenerateRequest,
-    JsonOutput,
     Message,
     Sampling,
     TimeLimits,
-    Tool,
     ToolCall,
-    ToolChoice,
 )
 from novasystem.errors import InvalidRequest, MessageTooLong, UnsupportedParameter
+from novasystem.wire.requests import to_json_output, to_text, to_tool, to_tool_choice
 
 __all__ = ["to_embed", "to_generate"]
 
@@ -71,7 +67,7 @@ def to_generate(body: CompletionRequest, limits: TimeLimits, max_chars: int) -> 
         for name, value in (("num_ctx", body.num_ctx), ("keep_alive", body.keep_alive))
         if value is not None
     }
-    tools = tuple(_tool(tool) for tool in body.tools or ())
+    tools = tuple(to_tool(tool) for tool in body.tools or ())
     return GenerateRequest(
         model=body.model or "",
         messages=messages,
@@ -93,9 +89,9 @@ def to_generate(body: CompletionRequest, limits: TimeLimits, max_chars: int) -> 
             repeat_penalty=body.repeat_penalty,
         ),
         tools=tools,
-        tool_choice=_tool_choice(body, tools),
+        tool_choice=to_tool_choice(body.tool_choice, tools),
         parallel_tool_calls=body.parallel_tool_calls if tools else None,
-        json_output=_json_output(body.response_format),
+        json_output=to_json_output(body.response_format),
         think=body.think,
         options=options,
         limits=limits,
@@ -175,56 +171,4 @@ def _text(where: str, message: MessageIn) -> str:
     content = message.content
     if content is None or isinstance(content, str):
         return content or ""
-    for part in content:
-        if part.type != "text" or part.text is None:
-            raise UnsupportedParameter(
-                f"{where}.content", f"parts of type '{part.type[:40]}' are not understood, text is"
-            )
-        for name, value in (part.model_extra or {}).items():
-            # An answer's own parts come back with their annotations; none steers the model.
-            if value is not None and name != "annotations":
-                raise UnsupportedParameter(f"{where}.content", f"a text has no '{name[:80]}'")
-    return "".join(part.text or "" for part in content)
-
-
-def _tool(tool: ToolIn) -> Tool:
-    if tool.type != "function" or tool.function is None:
-        raise UnsupportedParameter("tools", f"tools of type '{tool.type[:40]}' are not offered")
-    function = tool.function
-    return Tool(
-        name=function.name,
-        description=function.description or "",
-        parameters=function.parameters or {"type": "object", "properties": {}},
-    )
-
-
-def _tool_choice(body: CompletionRequest, tools: tuple[Tool, ...]) -> ToolChoice:
-    choice = body.tool_choice
-    if choice is None or choice == "auto":
-        return ToolChoice()
-    if choice == "none":
-        return ToolChoice("none")
-    if not tools:
-        raise InvalidRequest("'tool_choice' needs 'tools'.", param="tool_choice")
-    if choice == "required":
-        return ToolChoice("required")
-    assert not isinstance(choice, str)
-    name = choice.function.name
-    if name not in {tool.name for tool in tools}:
-        raise InvalidRequest(
-            f"'tool_choice' names '{name}', which is not among the tools.", param="tool_choice"
-        )
-    return ToolChoice("required", name)
-
-
-def _json_output(wanted: ResponseFormat | None) -> JsonOutput | None:
-    if wanted is None or wanted.type == "text":
-        return None
-    if wanted.type == "json_object":
-        return JsonOutput()
-    if wanted.json_schema is None or wanted.json_schema.schema_ is None:
-        raise InvalidRequest(
-            "'response_format' of type 'json_schema' has no schema.",
-            param="response_format.json_schema.schema",
-        )
-    return JsonOutput(wanted.json_schema.schema_, wanted.json_schema.name)
+    return to_text(where, content)

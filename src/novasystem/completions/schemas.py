@@ -1,38 +1,36 @@
 """What ``/v1/chat/completions`` and ``/v1/embeddings`` take, as OpenAI's clients send it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from novasystem.wire.schemas import (
+    MAX_TOOLS,
+    OPEN,
+    STRICT,
+    NamedTool,
+    Part,
+    Probability,
+    ResponseFormat,
+    Temperature,
+    ToolIn,
+    ToolMode,
+)
+
 __all__ = ["CompletionRequest", "EmbeddingRequest", "MessageIn"]
 
-_STRICT = ConfigDict(extra="forbid")
-# Unknown parameters are refused too, but by name and with a 400, as what they are: see requests.py.
-_OPEN = ConfigDict(extra="allow")
-
-Temperature = Annotated[float, Field(ge=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Part(BaseModel):
-    """One part of a message's content. Only text is understood."""
-
-    model_config = _OPEN
-
-    type: str
-    text: str | None = None
 
 
 class FunctionCall(BaseModel):
-    model_config = _STRICT
+    model_config = STRICT
 
     name: str = Field(min_length=1, max_length=64)
     arguments: str = ""
 
 
 class ToolCallIn(BaseModel):
-    model_config = _OPEN
+    model_config = OPEN
 
     id: str
     type: Literal["function"] = "function"
@@ -42,7 +40,7 @@ class ToolCallIn(BaseModel):
 class MessageIn(BaseModel):
     """One turn of the conversation. ``developer`` is another word for ``system``."""
 
-    model_config = _OPEN
+    model_config = OPEN
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
@@ -51,53 +49,8 @@ class MessageIn(BaseModel):
     tool_call_id: str | None = None
 
 
-class FunctionIn(BaseModel):
-    model_config = _STRICT
-
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class ToolIn(BaseModel):
-    model_config = _STRICT
-
-    type: str
-    function: FunctionIn | None = None
-
-
-class NamedFunction(BaseModel):
-    model_config = _STRICT
-
-    name: str
-
-
-class NamedTool(BaseModel):
-    model_config = _STRICT
-
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class JsonSchemaIn(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    name: str = Field(default="answer", max_length=64)
-    description: str | None = None
-    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
-    strict: bool | None = None
-
-
-class ResponseFormat(BaseModel):
-    model_config = _STRICT
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchemaIn | None = None
-
-
 class StreamOptions(BaseModel):
-    model_config = _STRICT
+    model_config = STRICT
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
@@ -153,8 +106,8 @@ class CompletionRequest(BaseModel):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    tools: list[ToolIn] | None = Field(default=None, max_length=128)
-    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    tools: list[ToolIn] | None = Field(default=None, max_length=MAX_TOOLS)
+    tool_choice: ToolMode | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     think: bool | Literal["low", "medium", "high"] | None = None

@@ -8,10 +8,11 @@ from importlib import resources
 from pathlib import Path
 
 from novasystem.engines.events import Event
+from novasystem.engines.keeper import ChildAddress, ChildConfig, Keeper
 from novasystem.engines.openai_http import OpenAIEngine
 from novasystem.engines.protocol import Capabilities, Health, Model
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
-from novasystem.engines.supervisor import ChildAddress, ChildConfig, Supervisor
+from novasystem.engines.supervisor import Supervisor
 from novasystem.errors import (
     ConfigurationError,
     EngineError,
@@ -55,23 +56,24 @@ class EmbeddedEngine:
 
     kind = "embedded"
 
-    def __init__(self, name: str, config: ChildConfig) -> None:
+    def __init__(self, name: str, config: ChildConfig, keeper: Keeper | None = None) -> None:
+        """``keeper``: who keeps the child, where that is not ourselves."""
         check_gguf(config.model_path)
         self.name = name
         self.where = str(config.model_path)
         self._config = config
-        self._supervisor = Supervisor(name, config)
+        self._keeper: Keeper = keeper or Supervisor(name, config)
         self._client: tuple[ChildAddress, OpenAIEngine] | None = None
 
     @property
-    def supervisor(self) -> Supervisor:
-        return self._supervisor
+    def keeper(self) -> Keeper:
+        return self._keeper
 
     async def models(self) -> list[Model]:
         """The one model; known without the child, of which only a running one tells more."""
         stat = self._config.model_path.stat()
         size, parameters = stat.st_size, None
-        if self._supervisor.running and self._client is not None:
+        if self._keeper.running and self._client is not None:
             for model in await self._client[1].models():
                 parameters = model.parameters
         return [
@@ -82,7 +84,7 @@ class EmbeddedEngine:
                 size_bytes=size,
                 parameters=parameters,
                 context_tokens=self._config.context_tokens,
-                loaded=self._supervisor.running,
+                loaded=self._keeper.running,
                 capabilities=("completion", "embedding", "tools"),
             )
         ]
@@ -121,16 +123,25 @@ class EmbeddedEngine:
         _, client = await self._ready_within(request.limits)
         return await client.embed(request)
 
+    async def count_tokens(self, model: str, text: str) -> int | None:
+        """By the running child; a model is not brought into memory to count."""
+        if model != self._config.model_name or not self._keeper.running:
+            return None
+        try:
+            return await (await self._ready())[1].count_tokens(model, text)
+        except EngineError:
+            return None
+
     async def health(self) -> Health:
-        if not self._supervisor.running:
-            if self._supervisor.last_exit is not None:
-                return Health(ok=False, detail=f"llama.cpp {self._supervisor.last_exit}")
+        if not self._keeper.running:
+            if self._keeper.last_exit is not None:
+                return Health(ok=False, detail=f"llama.cpp {self._keeper.last_exit}")
             return Health(ok=True, detail="starts on first use")
         try:
             await (await self._ready())[1].models()
         except EngineError as error:
             return Health(ok=False, detail=error.message, hint=error.hint)
-        return Health(ok=True, detail=f"llama.cpp, restarted {self._supervisor.restarts} times")
+        return Health(ok=True, detail=f"llama.cpp, restarted {self._keeper.restarts} times")
 
     async def load(self, model: str) -> None:
         self._check(model)
@@ -138,12 +149,12 @@ class EmbeddedEngine:
 
     async def unload(self, model: str) -> None:
         self._check(model)
-        await self._supervisor.stop()
+        await self._keeper.stop()
 
     async def aclose(self) -> None:
         if self._client is not None:
             await self._client[1].aclose()
-        await self._supervisor.stop()
+        await self._keeper.aclose()
 
     def _check(self, model: str) -> None:
         if model != self._config.model_name:
@@ -161,7 +172,7 @@ class EmbeddedEngine:
 
     async def _ready(self) -> tuple[ChildAddress, OpenAIEngine]:
         """The running child and a client for it; each start has a key and so a client anew."""
-        address = await self._supervisor.address()
+        address = await self._keeper.address()
         if self._client is None or self._client[0] is not address:
             stale = self._client
             client = OpenAIEngine(
@@ -183,7 +194,7 @@ class EmbeddedEngine:
         self, error: EngineUnavailable | EngineProtocolError, address: ChildAddress
     ) -> EngineError:
         """A broken connection as what it is, where the child behind it has died."""
-        how = await self._supervisor.died(address)
+        how = await self._keeper.died(address)
         if how is None:
             return error
         return EngineUnavailable(

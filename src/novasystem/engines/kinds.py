@@ -11,17 +11,18 @@ from novasystem.engines.embedded import (
     NOVA_TINY,
     NOVA_TINY_CONTEXT,
     EmbeddedEngine,
+    check_gguf,
     nova_tiny_path,
 )
+from novasystem.engines.keeper import ChildConfig, Keeper
 from novasystem.engines.ollama import OllamaEngine
 from novasystem.engines.openai_http import FLAVOURS, OpenAIEngine
 from novasystem.engines.protocol import Engine
 from novasystem.engines.registry import Pool, Registry
-from novasystem.engines.supervisor import ChildConfig
 from novasystem.errors import ConfigurationError
 from novasystem.settings import EngineSettings, Settings
 
-__all__ = ["KINDS", "build_registry"]
+__all__ = ["KINDS", "build_registry", "embedded_children"]
 
 OLLAMA_USUAL = "http://127.0.0.1:11434"
 
@@ -47,18 +48,21 @@ def _openai(name: str, settings: EngineSettings, api_key: str | None) -> list[En
 
 
 def _embedded(name: str, settings: EngineSettings, _api_key: str | None) -> list[Engine]:
+    return [EmbeddedEngine(name, _child(name, settings))]
+
+
+def _child(name: str, settings: EngineSettings) -> ChildConfig:
     path = settings.model_file
     if path is None:
         msg = f"Engine '{name}' has no model_file."
         raise ConfigurationError(msg, hint=f"Name a GGUF file under [engines.{name}].")
-    config = ChildConfig(
+    return ChildConfig(
         model_path=path.expanduser(),
         model_name=settings.model_name or path.stem,
         context_tokens=settings.context_tokens,
         slots=settings.slots,
         threads=settings.threads,
     )
-    return [EmbeddedEngine(name, config)]
 
 
 KINDS: dict[str, Maker] = {"embedded": _embedded, "ollama": _ollama, "openai": _openai}
@@ -112,10 +116,28 @@ def _wanted(settings: Settings) -> dict[str, EngineSettings]:
     return wanted
 
 
-def build_registry(settings: Settings, environment: Mapping[str, str]) -> Registry:
+def embedded_children(settings: Settings) -> dict[str, ChildConfig]:
+    """What the child of each embedded engine serves, by the engine's name.
+
+    Raises ``ConfigurationError`` where a model file cannot be read.
+    """
+    found: dict[str, ChildConfig] = {}
+    for name, wanted in _wanted(settings).items():
+        if wanted.kind == "embedded":
+            found[name] = _child(name, wanted)
+            check_gguf(found[name].model_path)
+    return found
+
+
+def build_registry(
+    settings: Settings,
+    environment: Mapping[str, str],
+    keepers: Mapping[str, Keeper] | None = None,
+) -> Registry:
     """Make every engine that the settings name; none is asked anything yet.
 
-    ``environment``: where the keys lie that ``api_key_env`` names.
+    ``environment``: where the keys lie that ``api_key_env`` names. ``keepers``: who keeps the
+    children of the embedded engines, by engine, where that is not this process.
     """
     pools: list[Pool] = []
     for name, wanted in _wanted(settings).items():
@@ -125,7 +147,11 @@ def build_registry(settings: Settings, environment: Mapping[str, str]) -> Regist
             raise ConfigurationError(msg, hint=f"Set {wanted.api_key_env} in the environment.")
         if name == "openai" and settings.openai_api_key is not None and api_key is None:
             api_key = settings.openai_api_key.get_secret_value()
-        engines = _maker(name, wanted.kind)(name, wanted, api_key)
+        if keepers is not None and name in keepers:
+            child = _child(name, wanted)
+            engines: list[Engine] = [EmbeddedEngine(name, child, keepers[name])]
+        else:
+            engines = _maker(name, wanted.kind)(name, wanted, api_key)
         expected = name != "ollama" or settings.ollama_url != "auto" or name in settings.engines
         pools.append(
             Pool(

@@ -163,6 +163,10 @@ class OllamaEngine:
                 hint="Check that the model offers embeddings.",
             ) from error
 
+    async def count_tokens(self, model: str, text: str) -> int | None:
+        """Ollama does not tell how it tokenizes."""
+        return None
+
     async def health(self) -> Health:
         try:
             answer = await self._transport.get_json("/api/version", _PROBE)

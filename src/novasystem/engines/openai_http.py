@@ -27,6 +27,7 @@ from novasystem.engines.requests import (
 )
 from novasystem.engines.sse import SseSplitter
 from novasystem.engines.stream import stream
+from novasystem.engines.tokenize import TOKENIZERS, TokenCounter
 from novasystem.errors import EngineError, EngineProtocolError, EngineRejected, InvalidRequest
 
 __all__ = ["FLAVOURS", "Flavour", "OpenAIEngine", "split_address"]
@@ -140,6 +141,7 @@ class OpenAIEngine:
         self.where = self._transport.where
         self._capabilities: dict[str, Capabilities] = {}
         self._proven: set[str] = set()
+        self._counter = TokenCounter(self._transport)
 
     async def models(self) -> list[Model]:
         answer = await self._transport.get_json(f"{self._prefix}/models", _PROBE)
@@ -279,6 +281,10 @@ class OpenAIEngine:
                 f"Engine '{self.name}' at {self.where} answered without the embeddings asked for.",
                 hint="Check that the model offers embeddings.",
             ) from error
+
+    async def count_tokens(self, model: str, text: str) -> int | None:
+        tokenizer = TOKENIZERS.get(self._flavour_name or "")
+        return None if tokenizer is None else await self._counter.count(tokenizer, model, text)
 
     async def health(self) -> Health:
         try:

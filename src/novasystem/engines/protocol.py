@@ -88,6 +88,14 @@ class Engine(Protocol):
 
     async def embed(self, request: EmbedRequest) -> Embeddings: ...
 
+    async def count_tokens(self, model: str, text: str) -> int | None:
+        """Tokens of ``text`` alone, without what a chat template adds.
+
+        ``None`` where the engine cannot count, or not now: nothing fails because of it, and it
+        takes two seconds at most.
+        """
+        ...
+
     async def health(self) -> Health: ...
 
     async def load(self, model: str) -> None:

@@ -19,6 +19,7 @@ from novasystem.errors import (
     EngineUnavailable,
     InvalidRequest,
     ModelNotFound,
+    NovaError,
 )
 
 __all__ = ["Pool", "Registry", "Resolved"]
@@ -247,6 +248,15 @@ class Registry:
             await resolved.pool.refresh()
             model = resolved.pool.models.get(resolved.model)
         return None if model is None else model.context_tokens
+
+    async def count_tokens(self, name: str | None, text: str) -> int | None:
+        """Tokens of ``text`` as that model's engine counts them; ``None`` where it does not."""
+        try:
+            resolved = await self.resolve(name)
+        except NovaError:
+            return None
+        with resolved.pool.place(resolved.model) as engine:
+            return await engine.count_tokens(resolved.model, text)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         """The answer of the engine that ``request.model`` names, once it has a place for it.

@@ -10,17 +10,16 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
 import structlog
 
+from novasystem.engines.keeper import ChildAddress, ChildConfig
 from novasystem.errors import EngineUnavailable
 
-__all__ = ["ChildAddress", "ChildConfig", "Supervisor"]
+__all__ = ["ChildAddress", "ChildConfig", "Supervisor", "exit_text"]
 
 _STOP_S = 3.0
 _START_S = 600.0
@@ -33,39 +32,18 @@ _MAX_SOCKET_PATH = 100
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ChildConfig:
-    """What the child serves. ``context_tokens``: per slot; ``threads``: 0 for llama.cpp's choice.
-
-    ``cache_mib``: memory for prompts that left their slot, beyond the slots themselves.
-    """
-
-    model_path: Path
-    model_name: str
-    context_tokens: int = 4096
-    slots: int = 4
-    threads: int = 0
-    cache_mib: int = 256
-
-
-@dataclass(frozen=True, slots=True)
-class ChildAddress:
-    """Where a running child is reached, and the key made for this one start of it."""
-
-    url: str
-    unix_socket: str | None
-    api_key: str
-    pid: int
-
-
 class Supervisor:
     """One child at most. It is started by :meth:`address`, and again when it dies.
 
-    Restarts wait longer each time; a child that lived for a minute starts afresh.
+    Restarts wait longer each time; a child that lived for a minute starts afresh. ``changed`` is
+    called whenever a child is ready, and whenever one is there no more.
     """
 
-    def __init__(self, engine: str, config: ChildConfig) -> None:
+    def __init__(
+        self, engine: str, config: ChildConfig, changed: Callable[[], None] = lambda: None
+    ) -> None:
         self.engine = engine
+        self._changed = changed
         self.config = config
         self.restarts = 0
         self.last_exit: str | None = None
@@ -84,6 +62,11 @@ class Supervisor:
     @property
     def running(self) -> bool:
         return self._address is not None
+
+    @property
+    def current(self) -> ChildAddress | None:
+        """Where the child is reached, where it runs."""
+        return self._address
 
     async def address(self) -> ChildAddress:
         """Where the child is reached; starts it where it does not run."""
@@ -136,6 +119,10 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._forget()
+
+    async def aclose(self) -> None:
+        """Nobody else uses the child: it ends."""
+        await self.stop()
 
     def _started(self, task: "asyncio.Task[ChildAddress]") -> None:
         self._starting = None
@@ -197,17 +184,18 @@ class Supervisor:
         answer = orjson.loads(line) if line.strip() else {}
         if "ready" not in answer:
             await self._abandon(process)
-            reason = answer.get("error") or f"it {_exit_text(process.returncode)} while starting"
+            reason = answer.get("error") or f"it {exit_text(process.returncode)} while starting"
             raise self._failed(f"could not load '{config.model_path}': {reason}")
         socket = host if self._folder else None
         url = "http://llama" if socket else str(answer["ready"])
         address = self._address = ChildAddress(url, socket, key, process.pid)
+        self._changed()
         self._spawn(self._watch(process))
         await _log.ainfo(
             "llama.cpp is ready",
             engine=self.engine,
             model=config.model_name,
-            pid=process.pid,
+            child=process.pid,
             seconds=round(time.monotonic() - self._started_at, 3),
         )
         return address
@@ -244,7 +232,7 @@ class Supervisor:
         code = await process.wait()
         if self._stopping:
             return
-        self.last_exit = _exit_text(code)
+        self.last_exit = exit_text(code)
         self._forget()
         self._exited.set()
         lived_s = time.monotonic() - self._started_at
@@ -283,6 +271,7 @@ class Supervisor:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        self._changed()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -290,7 +279,8 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
 
 
-def _exit_text(code: int | None) -> str:
+def exit_text(code: int | None) -> str:
+    """How a process ended, to be read after its name."""
     if code is None:
         return "stopped answering"
     if code < 0:

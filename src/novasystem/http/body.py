@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from novasystem.errors import BodyTooLarge, MalformedRequest
 from novasystem.http.errors import malformed
 
-__all__ = ["DirectRoute", "describe_bodies", "parse_json", "read_body", "takes"]
+__all__ = ["DirectRoute", "describe_bodies", "has_body", "parse_json", "read_body", "takes"]
 
 _REF = "#/components/schemas/{model}"
 
@@ -52,6 +52,12 @@ async def read_body(request: Request, model: type[Body]) -> Body:
         return model.model_validate(value)
     except ValidationError as error:
         raise malformed(error.errors()) from None
+
+
+def has_body(request: Request) -> bool:
+    """Whether one was announced; where it is empty, ``read_body`` says so."""
+    headers = request.headers
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -64,6 +64,8 @@ _STATUS: dict[type[NovaError], int] = {
 
 _BY_CODE = {kind.code: status for kind, status in _STATUS.items()}
 _BY_CODE |= {"unsupported_parameter": 400, "context_length_exceeded": 400}
+# Ends of a run that are no error's own.
+_BY_CODE |= {"interrupted": 503, "cancelled": 503, "expired": 504, "run_gone": 503}
 
 
 class HttpError(NovaError):
@@ -123,8 +125,8 @@ def error_response(path: str, error: NovaError) -> Response:
     else:
         body = {"detail": error.message, "code": error.code, "hint": error.hint}
     headers = {}
-    if isinstance(error, Overloaded):
-        headers["retry-after"] = str(error.retry_after_s)
+    if status_of(error) == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["retry-after"] = str(getattr(error, "retry_after_s", 1))
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     return Response(

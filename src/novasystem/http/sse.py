@@ -108,6 +108,8 @@ class SseResponse(Response):
         self._queued = 0
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
+        self.ended = False
+        """Whether the server ended it before its time."""
         self._over = False
         self._left = False
         self._error: Exception | None = None
@@ -143,6 +145,7 @@ class SseResponse(Response):
 
     def end(self, error: Exception) -> None:
         """Stop the work and make ``error`` the last event."""
+        self.ended = True
         if self._error is None:
             self._error = error
         if self._pump_task is not None:
@@ -240,8 +243,14 @@ class SseResponse(Response):
 class AnswerResponse(Response):
     """One JSON answer, made by ``work``, which is cancelled when the client leaves."""
 
-    def __init__(self, work: Awaitable[bytes], *, headers: dict[str, str] | None = None) -> None:
-        self.status_code = 200
+    def __init__(
+        self,
+        work: Awaitable[bytes],
+        *,
+        headers: dict[str, str] | None = None,
+        status_code: int = 200,
+    ) -> None:
+        self.status_code = status_code
         self.background = None
         self.init_headers({"content-type": "application/json", **(headers or {})})
         self._work = work
@@ -268,7 +277,9 @@ class AnswerResponse(Response):
             for one in watch:
                 one.cancel()
         headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": headers}
+        )
         await send({"type": "http.response.body", "body": body})
 
     async def _watch(self, receive: Receive, task: "asyncio.Task[Any]") -> None:

@@ -1,21 +1,24 @@
-"""Carries runs out: takes them from the table, watches over their end, and takes over orphans."""
+"""Takes runs from the table and has them carried out, expires them, and takes over orphans."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
+from sqlalchemy.engine import Connection
 
-from novasystem.errors import FencedOut, StorageUnavailable
-from novasystem.runs import liveness, store, transactions
+from novasystem.errors import FencedOut, NovaError, StorageUnavailable
+from novasystem.runs import liveness, pending, transactions
 from novasystem.runs.context import Kind, RunContext
+from novasystem.runs.execution import UNKNOWN, Execution
 from novasystem.runs.feed import Feed
 from novasystem.runs.journal import Journal
 from novasystem.runs.records import Run
-from novasystem.runs.transactions import Ending
-from novasystem.storage.database import Database
+from novasystem.storage.database import Database, finish
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.unexpected import as_nova_error
 
@@ -24,40 +27,20 @@ __all__ = ["Executor", "Limits"]
 _BEAT_S = 2.0
 _LOOK_S = 30.0
 _RETRY_S = 1.0
-_SETTLE_S = 5.0
 _MAX_EARLY = 1_000
-Stop = Literal["cancel", "fenced", "shutdown"]
+_MAX_CLAIMED = 16
+A = TypeVar("A")
+R = TypeVar("R")
 
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How many runs a process carries out at once: in all, and in one lane."""
 
-    def __init__(self, total: int = 256, lane: int = 64) -> None:
-        self.total = total
-        self.lane = lane
-
-
-class _Work:
-    """One execution that is under way, and why it was stopped, if it was."""
-
-    __slots__ = ("begun", "context", "failure", "stop", "task")
-
-    def __init__(self, context: RunContext) -> None:
-        self.context = context
-        self.task: asyncio.Task[None]
-        self.begun = False
-        self.stop: Stop | None = None
-        self.failure: Exception | None = None
-
-    def end(self, stop: Stop, failure: Exception | None = None) -> None:
-        if self.stop is None:
-            self.stop = stop
-            self.failure = failure
-            # A task that is cancelled before its first step would never get to its own end.
-            if self.begun:
-                self.task.cancel()
+    total: int = 256
+    lane: int = 64
 
 
 class Executor:
@@ -78,10 +61,12 @@ class Executor:
         self._feed = feed
         self._ended = ended
         self._journal = Journal(database, self._lost)
-        self._works: dict[str, _Work] = {}
+        self._works: dict[str, Execution] = {}
         self._early: dict[str, None] = {}
         self._lanes: Counter[str] = Counter()
         self._wake = asyncio.Event()
+        self._queued = True
+        self._claiming = False
         self._expiry = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._open = False
@@ -96,12 +81,24 @@ class Executor:
         alone = self._database.is_sqlite
         await self._database.write(liveness.register, self.id, alone=alone)
         self._open = True
+        self.wake()
         await self._take_over_orphans()
-        self._wake.set()
-        loops = [self._claim_always(), self._expire_always()]
+        loops = [self._claim_queued, self._expire_due]
         if not alone:
-            loops.append(self._beat_always())
-        self._loops = [asyncio.create_task(loop) for loop in loops]
+            loops.append(self._beat)
+        self._loops = [asyncio.create_task(self._always(step)) for step in loops]
+
+    async def _always(self, step: Callable[[], Awaitable[None]]) -> None:
+        """A mistake in one step must not be the last one."""
+        while True:
+            try:
+                await step()
+            except StorageUnavailable as error:
+                await _log.awarning("the executor waits for the database", error=str(error))
+                await asyncio.sleep(_RETRY_S)
+            except Exception as error:
+                as_nova_error(error)
+                await asyncio.sleep(_RETRY_S)
 
     async def aclose(self) -> None:
         """Stop what runs: what can be carried on goes back to the queue, the rest fails."""
@@ -110,7 +107,7 @@ class Executor:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         for work in list(self._works.values()):
-            work.end("shutdown")
+            work.stop("shutdown")
         await asyncio.gather(*(w.task for w in self._works.values()), return_exceptions=True)
         await self._journal.aclose()
         try:
@@ -119,36 +116,56 @@ class Executor:
             await _log.awarning("the executor could not sign off", error=str(error))
 
     def room(self, lane: str) -> bool:
-        """Whether a run of this lane could begin here now."""
+        """Whether a run of this lane could begin here now, and none that came before it."""
         return (
             self._open
+            and not self._claiming
+            and not self._wake.is_set()
             and sum(self._lanes.values()) < self._limits.total
             and self._lanes[lane] < self._limits.lane
         )
 
     def reserve(self, lane: str) -> None:
-        """Keep a place while the run's row is written; :meth:`begin` or :meth:`unreserve` ends
-        that."""
+        """Keep a place while the run's row is written: until :meth:`begin` or :meth:`unreserve`."""
         self._lanes[lane] += 1
 
     def unreserve(self, lane: str) -> None:
         self._lanes[lane] -= 1
         if not self._lanes[lane]:
             del self._lanes[lane]
-        self._wake.set()
+        if self._queued:
+            self._wake.set()
 
     def begin(self, run: Run) -> None:
         """Carry out a run that was leased to us, in a place that was reserved."""
         feed = self._feed(run)
-        feed.commit(run.last_seq)
-        work = _Work(RunContext(run, feed, self._journal, self._database))
+        feed.skip(run.last_seq)
+        context = RunContext(run, feed, self._journal, self._database)
+        kind = self._kinds.get(run.kind, UNKNOWN)
+        work = Execution(context, kind, feed, self._journal, lambda: self._open)
         self._works[run.id] = work
-        work.task = asyncio.create_task(self._carry_out(work, feed), name=run.id)
+        work.task = asyncio.create_task(self._carry_out(work), name=run.id)
         if self._early.pop(run.id, None) is not None:
-            work.end("cancel")
+            work.stop("cancel")
+        if not self._open:
+            work.stop("shutdown")
+
+    async def _carry_out(self, work: Execution) -> None:
+        run = work.context.run
+        after: Run | None = None
+        try:
+            after = await work.carry_out()
+        finally:
+            self.unreserve(run.lane)
+            if self._works.get(run.id) is work:
+                del self._works[run.id]
+            if after is not None and after.status == "requires_action":
+                self._expiry.set()
+            self._ended(run if after is None else after)
 
     def wake(self) -> None:
         """There may be a run to take, or a new time at which one expires."""
+        self._queued = True
         self._wake.set()
         self._expiry.set()
 
@@ -156,12 +173,30 @@ class Executor:
         """Stop the run where it is carried out here."""
         work = self._works.get(run_id)
         if work is not None:
-            work.end("cancel")
-        else:
-            # Perhaps it was leased to us this very moment, and begins in the next.
-            self._early[run_id] = None
-            while len(self._early) > _MAX_EARLY:
-                del self._early[next(iter(self._early))]
+            work.stop("cancel")
+            return
+        # Perhaps it was leased to us this very moment, and begins in the next.
+        self._early[run_id] = None
+        if len(self._early) > _MAX_EARLY:
+            del self._early[next(iter(self._early))]
+
+    def drop(self, run_id: str) -> None:
+        """Stop a run that was deleted."""
+        work = self._works.get(run_id)
+        if work is not None:
+            work.stop("fenced")
+
+    async def look_again(self) -> None:
+        """Words of other processes may have been missed."""
+        self.wake()
+        try:
+            for run_id in await self._database.read(pending.to_stop, self.id):
+                self.cancel(run_id)
+            if self._database.is_sqlite:
+                # No beat looks for them; a backup was restored.
+                await self._take_over_orphans()
+        except StorageUnavailable as error:
+            await _log.awarning("cancelled runs were not looked up", error=str(error))
 
     def has(self, run_id: str) -> bool:
         """Whether the run is carried out here now."""
@@ -170,201 +205,102 @@ class Executor:
     def _lost(self, context: RunContext, error: Exception) -> None:
         work = self._works.get(context.run.id)
         if work is not None and work.context is context:
-            work.end("fenced" if isinstance(error, FencedOut) else "cancel", error)
+            work.stop("fenced" if isinstance(error, FencedOut) else "cancel", error)
 
-    async def _carry_out(self, work: _Work, feed: Feed) -> None:
-        run = work.context.run
-        after: Run | None = None
+    async def _claim_queued(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
+        self._claiming = True
         try:
-            ending = await self._execute(work)
-            after = await self._finish(work, feed, ending)
-        except FencedOut:
-            feed.rewind()
-            await _log.awarning("another executor has taken the run over", run_id=run.id)
-        except asyncio.CancelledError:
-            if work.stop is None:
-                raise
-        except Exception as error:
-            # Its row stays as it is, and so the run is taken over at the next start.
-            as_nova_error(error)
-            feed.close()
-        finally:
-            self.unreserve(run.lane)
-            if self._works.get(run.id) is work:
-                del self._works[run.id]
-            self._ended(work.context.run if after is None else after)
-
-    async def _execute(self, work: _Work) -> Ending | None:
-        """How the execution ended; ``None``: it was stopped because the server ends."""
-        context = work.context
-        run = context.run
-        left_s = None if run.expires_at is None else max(0.0, (run.expires_at - now_ms()) / 1000)
-        work.begun = True
-        if work.stop is not None:
-            return self._stopped(work)
-        try:
-            async with asyncio.timeout(left_s) as limit:
-                outcome = await self._kinds[run.kind].execute(context)
-        except asyncio.CancelledError:
-            return self._stopped(work)
-        except TimeoutError as error:
-            if limit.expired():
-                return Ending("expired", transactions.EXPIRED)
-            return _failed(error)
-        except FencedOut:
+            while await self._claim():
+                pass
+        except BaseException:
+            self.wake()
             raise
-        except Exception as error:
-            return _failed(error)
-        return Ending(outcome.status, None, outcome.details, outcome.usage)
-
-    def _stopped(self, work: _Work) -> Ending | None:
-        task = asyncio.current_task()
-        if work.stop is None or task is None:
-            raise asyncio.CancelledError
-        task.uncancel()
-        if work.stop == "fenced":
-            raise FencedOut(work.context.run.id)
-        if work.failure is not None:
-            return _failed(work.failure)
-        if work.stop == "cancel":
-            work.context.emit("status", {"status": "cancelling"})
-            return Ending("cancelled")
-        if self._kinds[work.context.run.kind].resumes:
-            return None
-        return Ending("failed", transactions.INTERRUPTED)
-
-    async def _finish(self, work: _Work, feed: Feed, ending: Ending | None) -> Run:
-        """Write the end; where the database cannot take it, again until it can."""
-        context = work.context
-        await self._journal.forget(context)
-        until = time.monotonic() + _SETTLE_S
-        while True:
-            batch = context.take()
-            try:
-                if ending is None:
-                    after = await self._database.write(transactions.release, batch)
-                    feed.commit(batch.last_seq)
-                    feed.close()
-                else:
-                    settle = self._kinds[context.run.kind].settle
-                    after, events = await self._database.write(
-                        transactions.end, batch, ending, settle
-                    )
-                    feed.commit(batch.last_seq)
-                    feed.show_stored(events)
-                if after.status == "requires_action":
-                    self._expiry.set()
-                return after
-            except StorageUnavailable as error:
-                context.give_back(batch)
-                if not self._open:
-                    raise
-                if time.monotonic() > until:
-                    # Whoever watches is told now; the end is written when that is possible.
-                    feed.close(error)
-                await _log.awarning("a run's end waits for the database", run_id=context.run.id)
-                await asyncio.sleep(_RETRY_S)
-
-    async def _claim_always(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                while await self._claim():
-                    pass
-            except StorageUnavailable as error:
-                await _log.awarning("no run can be taken", error=str(error))
-                await asyncio.sleep(_RETRY_S)
-                self._wake.set()
+        finally:
+            self._claiming = False
 
     async def _claim(self) -> bool:
-        """Take what there is room for; whether there may be more."""
+        """Take what there is room for; whether there may be more that can be taken now."""
         limits = self._limits
         full = [lane for lane, count in self._lanes.items() if count >= limits.lane]
         least = [limits.lane - count for count in self._lanes.values() if count < limits.lane]
         room = min([limits.total - sum(self._lanes.values()), limits.lane, *least])
         if room <= 0:
             return False
-        claimed = await self._database.write(
-            transactions.claim, self.id, limit=min(room, 16), full=full
-        )
+        self._queued = False
+        # In a task of its own: what was leased is begun, even where the server ends now.
+        claimed = await finish(asyncio.ensure_future(self._take(min(room, _MAX_CLAIMED), full)))
+        if claimed or full:
+            self._queued = True
+        return claimed
+
+    async def _take(self, limit: int, full: list[str]) -> bool:
+        claimed = await self._database.write(transactions.claim, self.id, limit=limit, full=full)
         for run in claimed:
             self.reserve(run.lane)
-            if self._feed(run).watchers:
-                await self.tell_if_possible(run)
             self.begin(run)
         return bool(claimed)
 
-    async def _expire_always(self) -> None:
+    async def _expire_due(self) -> None:
         """End what waits past its time; woken when there is something new that may expire."""
-        while True:
-            try:
-                now = now_ms()
-                for run_id in await self._database.read(store.overdue, now):
-                    run = await self._database.write(transactions.expire, run_id, now, self._kinds)
-                    if run is not None:
-                        await self.tell(run)
-                due = await self._database.read(store.next_expiry)
-            except StorageUnavailable:
-                due = None
-            wait_s = _LOOK_S if due is None else min(_LOOK_S, max(0.01, (due - now_ms()) / 1000))
-            self._expiry.clear()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._expiry.wait()
-            except TimeoutError:
-                pass
+        self._expiry.clear()
+        now = now_ms()
+        for run_id in await self._database.read(pending.overdue, now):
+            run = await self.settled(transactions.expire, run_id, now)
+            if run is not None:
+                self.tell(run)
+        due = await self._database.read(pending.next_expiry)
+        wait_s = _LOOK_S if due is None else min(_LOOK_S, max(0.01, (due - now_ms()) / 1000))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._expiry.wait()
 
-    async def _beat_always(self) -> None:
+    async def _beat(self) -> None:
         """Show that we live, and find those that do not."""
-        while True:
-            await asyncio.sleep(_BEAT_S)
-            try:
-                beats = await self._database.write(store.beat, self.id)
-                if beats is None:
-                    await self._reborn()
-                    continue
-                dead = liveness.dead(beats, self._seen, self.id, time.monotonic())
-                dead |= set(await self._database.read(liveness.gone))
-                if dead:
-                    await self._database.write(liveness.bury, beats, dead)
-                await self._take_over_orphans()
-            except StorageUnavailable as error:
-                await _log.awarning("the executor cannot show that it lives", error=str(error))
+        await asyncio.sleep(_BEAT_S)
+        beats = await self._database.write(liveness.beat, self.id)
+        if beats is None:
+            await self._reborn()
+            return
+        dead = liveness.dead(beats, self._seen, self.id, time.monotonic())
+        dead |= set(await self._database.read(liveness.gone))
+        if dead:
+            await self._database.write(liveness.bury, beats, dead)
+        await self._take_over_orphans()
 
     async def _reborn(self) -> None:
         """We were taken for dead: our runs are another's now. Begin anew under a new name."""
-        await _log.awarning("this executor was taken for dead; its runs are another's")
+        _log.warning("this executor was taken for dead; its runs are another's")
         for work in list(self._works.values()):
-            work.end("fenced")
+            work.stop("fenced")
         self.id = new_id("exec")
         await self._database.write(liveness.register, self.id, alone=False)
 
     async def _take_over_orphans(self) -> None:
-        for run_id, executor in await self._database.read(store.orphans):
-            run = await self._database.write(transactions.take_over, run_id, executor, self._kinds)
+        for run_id, executor in await self._database.read(pending.orphans):
+            run = await self.settled(transactions.take_over, run_id, executor)
             if run is not None:
-                await _log.awarning(
-                    "a run was interrupted", run_id=run.id, kind=run.kind, now=run.status
-                )
-                await self.tell(run)
-        self._wake.set()
+                self.tell(run)
+                _log.warning("a run was interrupted", run_id=run.id, kind=run.kind, now=run.status)
+                self.wake()
 
-    async def tell_if_possible(self, run: Run) -> None:
-        """As :meth:`tell`; watchers of a database that fails find out by themselves."""
+    async def settled(
+        self, change: Callable[[Connection, str, A, Mapping[str, Kind]], R], run_id: str, more: A
+    ) -> R:
+        """Make a change to a run that nobody carries out, in which its kind settles it."""
         try:
-            await self.tell(run)
-        except StorageUnavailable as error:
-            await _log.awarning("watchers were not told", run_id=run.id, error=str(error))
+            return await self._database.write(change, run_id, more, self._kinds)
+        except NovaError:
+            raise
+        except Exception as error:
+            # Its kind cannot: better unsettled than a thread that is held for ever.
+            as_nova_error(error)
+            kinds = {name: Kind(k.execute, None, k.resumes) for name, k in self._kinds.items()}
+            return await self._database.write(change, run_id, more, kinds)
 
-    async def tell(self, run: Run) -> None:
+    def tell(self, run: Run) -> None:
         """Show watchers in this process what was stored about a run by somebody else."""
-        feed = self._feed(run)
-        feed.show_stored(await self._database.read(store.events_after, run.key, feed.committed))
+        self._feed(run).skip(run.last_seq)
         if run.executor is None:
             self._ended(run)
-
-
-def _failed(error: Exception) -> Ending:
-    said = as_nova_error(error)
-    return Ending("failed", {"code": said.code, "message": str(said)})

@@ -23,16 +23,27 @@ class Watcher:
         self.behind = True
         """Whether the log has to be read first."""
 
-    def restart(self) -> None:
-        """Before the log is read: from here on nothing that is not yet in it is missed."""
+    def restart(self) -> list[Rewound]:
+        """Before the log is read: from here on nothing that is not yet in it is missed.
+
+        Returns what it has to take back first.
+        """
+        rewound = [seen for seen in self._queue if isinstance(seen, Rewound)]
         self._queue = list(self._feed.tail)
         self.behind = False
+        return rewound
 
     def put(self, seen: Seen) -> None:
         if len(self._queue) >= _MAX_QUEUED:
-            self._queue.clear()
-            self.behind = True
-        self._queue.append(seen)
+            self.fall_behind()
+        if not self.behind or isinstance(seen, Rewound):
+            self._queue.append(seen)
+        self.wake()
+
+    def fall_behind(self) -> None:
+        """Let it read the log; what it has to take back is in no log, and stays."""
+        self.behind = True
+        self._queue = [seen for seen in self._queue if isinstance(seen, Rewound)]
         self.wake()
 
     def wake(self) -> None:
@@ -40,10 +51,15 @@ class Watcher:
             self._waiter.set_result(None)
 
     async def next(self) -> list[Seen]:
-        """All that came since the last call; waits where that is nothing. Empty: it is over."""
-        while not self._queue and not self._feed.closed:
+        """All that came since the last call; waits where that is nothing.
+
+        Empty: it is over, unless it is ``behind`` now.
+        """
+        while not self._queue and not self.behind and not self._feed.closed:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+        if self.behind:
+            return []
         queue, self._queue = self._queue, []
         return queue
 
@@ -87,6 +103,19 @@ class Feed:
                 self.committed = event.seq
                 for watcher in self.watchers:
                     watcher.put(event)
+
+    def skip(self, seq: int) -> None:
+        """Everything up to ``seq`` is stored, by somebody else: watchers find it in the log."""
+        if seq <= self.committed:
+            return
+        self.committed = seq
+        self.tail = [event for event in self.tail if event.seq > seq]
+        self.lag()
+
+    def lag(self) -> None:
+        """The log may hold what nobody was shown: every watcher looks."""
+        for watcher in self.watchers:
+            watcher.fall_behind()
 
     def rewind(self) -> None:
         """What was shown and not stored will never be."""

@@ -9,10 +9,10 @@ from sqlalchemy.engine import Connection
 from novasystem.errors import FencedOut, StorageUnavailable
 from novasystem.runs import store
 from novasystem.runs.context import Batch, RunContext
-from novasystem.storage.database import Database
+from novasystem.storage.database import Database, finish
 from novasystem.storage.notices import notify
 
-__all__ = ["BATCH_S", "Journal", "write_batch"]
+__all__ = ["BATCH_S", "Journal", "write_batch", "write_one"]
 
 BATCH_S = 0.05
 """How long events gather. A crash takes at most what was said within it."""
@@ -23,7 +23,8 @@ _log = structlog.get_logger(__name__)
 
 def write_batch(connection: Connection, batch: Batch) -> None:
     """Append a batch to its run's log; raises ``FencedOut`` where the lease is another's."""
-    store.advance(connection, batch.run, batch.last_seq)
+    if not store.advance(connection, batch.run, batch.first_seq, batch.last_seq):
+        return
     for write in batch.writes:
         write(connection)
     store.append(connection, batch.run.key, batch.first_seq, batch.events)
@@ -42,10 +43,11 @@ class Journal:
         self._lock = asyncio.Lock()
         self._writing: dict[RunContext, Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def wake(self, context: RunContext) -> None:
         self._waiting[context] = None
-        if self._timer is None:
+        if self._timer is None and not self._closed:
             self._timer = asyncio.get_running_loop().call_later(BATCH_S, self._begin)
 
     async def forget(self, context: RunContext) -> None:
@@ -57,12 +59,16 @@ class Journal:
 
     async def flush(self, context: RunContext) -> None:
         """Write now, together with what the others have; raises what kept this one from it."""
-        self._waiting[context] = None
-        failed = await self._write()
-        if context in failed:
-            raise failed[context]
+        while context.waiting or context in self._writing:
+            self._waiting[context] = None
+            # In a task of its own: a caller that is cancelled must not take along what the
+            # others have written with it.
+            failed = await finish(asyncio.ensure_future(self._write()))
+            if context in failed:
+                raise failed[context]
 
     async def aclose(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -74,11 +80,11 @@ class Journal:
         task.add_done_callback(self._tasks.discard)
 
     async def _write_waiting(self) -> None:
-        for context, error in (await self._write()).items():
+        failed = await self._write()
+        for error in failed.values():
             if isinstance(error, StorageUnavailable):
-                # What is said meanwhile is shown, and written once that is possible again.
                 await _log.awarning("events wait for the database", error=str(error))
-                asyncio.get_running_loop().call_later(_RETRY_S, self.wake, context)
+                break
 
     async def _write(self) -> dict[RunContext, Exception]:
         """Write what waits; those whose events could not be written, and why."""
@@ -91,15 +97,25 @@ class Journal:
             try:
                 failed = await self._write_together(self._writing)
                 for context, batch in self._writing.items():
-                    if context not in failed:
-                        context.written(batch.last_seq)
-                    elif isinstance(failed[context], StorageUnavailable):
-                        context.give_back(batch)
-                    else:
-                        self._on_lost(context, failed[context])
+                    self._written(context, batch, failed.get(context))
                 return failed
             finally:
                 self._writing = {}
+
+    def _written(self, context: RunContext, batch: Batch, error: Exception | None) -> None:
+        if error is None:
+            context.written(batch.last_seq)
+            if context.waiting:
+                self.wake(context)
+        elif isinstance(error, StorageUnavailable):
+            # What is said meanwhile is shown, and written once that is possible again.
+            context.give_back(batch)
+            asyncio.get_running_loop().call_later(_RETRY_S, self.wake, context)
+        else:
+            context.close(error)
+            if not isinstance(error, FencedOut):
+                context.drop(batch)
+            self._on_lost(context, error)
 
     async def _write_together(
         self, batches: dict[RunContext, Batch]
@@ -113,7 +129,7 @@ class Journal:
             failed: dict[RunContext, Exception] = {}
             for context, batch in batches.items():
                 try:
-                    await self._database.write(_write_one, batch)
+                    await self._database.write(write_one, batch)
                 except Exception as error:
                     failed[context] = error
             return failed
@@ -138,6 +154,6 @@ def _write_all(connection: Connection, batches: list[Batch]) -> set[str]:
     return fenced
 
 
-def _write_one(connection: Connection, batch: Batch) -> None:
+def write_one(connection: Connection, batch: Batch) -> None:
     write_batch(connection, batch)
     notify(connection, f"events {batch.run.id}")

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from novasystem.storage.ids import now_ms
 from novasystem.storage.tables import executors
 
-__all__ = ["SILENT_S", "bury", "dead", "gone", "leave", "register"]
+__all__ = ["SILENT_S", "beat", "bury", "dead", "gone", "leave", "register"]
 
 SILENT_S = 20.0
 """How long an executor may show no beat before it is taken for dead, on our own clock."""
@@ -43,6 +43,17 @@ def register(connection: Connection, executor: str, *, alone: bool) -> None:
 
 def leave(connection: Connection, executor: str) -> None:
     connection.execute(sa.delete(executors).where(executors.c.id == executor))
+
+
+def beat(connection: Connection, executor: str) -> dict[str, int] | None:
+    """Show that ``executor`` lives; the beats of all, or ``None`` where it was declared dead."""
+    alive = connection.execute(
+        sa.update(executors).where(executors.c.id == executor).values(beat=executors.c.beat + 1)
+    )
+    if alive.rowcount != 1:
+        return None
+    rows = connection.execute(sa.select(executors.c.id, executors.c.beat))
+    return {row.id: row.beat for row in rows}
 
 
 def gone(connection: Connection) -> list[str]:

@@ -1,13 +1,14 @@
 """Durable work: start it, watch it, cancel it, wait for it. What it does is its kind's affair."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from novasystem.errors import NotFound
+from novasystem.errors import IllegalTransition, NotFound, StorageUnavailable
 from novasystem.runs import store, transactions
 from novasystem.runs.context import Kind
 from novasystem.runs.executor import Executor, Limits
@@ -19,6 +20,10 @@ from novasystem.storage.database import Database
 from novasystem.storage.notices import Notices
 
 __all__ = ["Runs"]
+
+T = TypeVar("T")
+_CLOSE_S = 5.0
+_RETRY_S = 1.0
 
 
 class Runs:
@@ -41,7 +46,7 @@ class Runs:
         self._kinds = kinds
         self._executor = Executor(database, kinds, limits or Limits(), self._feed, self._ended)
         self._notices = Notices(database, self._heard)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Begin to carry runs out; those that a dead process left are taken over first."""
@@ -49,6 +54,9 @@ class Runs:
         await self._executor.open()
 
     async def aclose(self) -> None:
+        if self._tasks:
+            # What is being begun must have begun before all that runs is stopped.
+            await asyncio.wait(self._tasks, timeout=_CLOSE_S)
         await self._executor.aclose()
         await self._notices.aclose()
         for task in self._tasks:
@@ -62,18 +70,39 @@ class Runs:
         """How many runs this process carries out now."""
         return self._executor.running
 
+    def room(self, lane: str) -> bool:
+        """Whether a run of this lane would be begun here at once."""
+        return self._executor.room(lane)
+
     async def start(
         self,
         new: Callable[[Connection], NewRun],
         *,
         lane: str = "",
         write: Write | None = None,
+        unseen: Literal["go_on", "cancel"] = "go_on",
     ) -> Run:
         """Store a run, and begin it at once where there is room in its lane.
 
         ``new`` and ``write`` work in the same transaction, before and after the run's row is there.
+        ``unseen``: what becomes of a run that was stored where the caller is cancelled meanwhile.
         Raises ``ThreadBusy`` where another run holds the thread.
         """
+        starting = self._keep(self._start(new, lane, write))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if unseen == "cancel":
+                starting.add_done_callback(self._left)
+            raise
+
+    def _left(self, started: "asyncio.Task[Run]") -> None:
+        if not started.cancelled() and started.exception() is None:
+            self.abandon(started.result())
+
+    async def _start(
+        self, new: Callable[[Connection], NewRun], lane: str, write: Write | None
+    ) -> Run:
         executor = self._executor
         here = executor.room(lane)
         if here:
@@ -101,6 +130,9 @@ class Runs:
 
         Raises ``IllegalTransition`` where it does not wait, whatever ``run`` says.
         """
+        return await asyncio.shield(self._keep(self._go_on(run, write)))
+
+    async def _go_on(self, run: Run, write: Write) -> Run:
         executor = self._executor
         here = executor.room(run.lane)
         if here:
@@ -113,11 +145,10 @@ class Runs:
             if here:
                 executor.unreserve(run.lane)
             raise
-        if run.id in self._feeds:
-            await executor.tell_if_possible(after)
         if here:
             executor.begin(after)
         else:
+            executor.tell(after)
             executor.wake()
         return after
 
@@ -133,32 +164,73 @@ class Runs:
 
         Raises ``NotFound``, or ``IllegalTransition`` where it has ended.
         """
-        run = await self.database.write(transactions.cancel, run_id, owner_id, self._kinds)
+        return await asyncio.shield(self._keep(self._cancel(run_id, owner_id)))
+
+    async def _cancel(self, run_id: str, owner_id: str) -> Run:
+        run = await self._executor.settled(transactions.cancel, run_id, owner_id)
         if run.status == "cancelling":
             self._executor.cancel(run.id)
         else:
-            await self._executor.tell(run)
+            self._executor.tell(run)
         return run
+
+    def abandon(self, run: Run) -> None:
+        """Whoever asked for the run has left: it is cancelled, and nobody waits for that.
+
+        What is carried out here stops now, however long it takes to write that down.
+        """
+        if self._executor.has(run.id):
+            self._executor.cancel(run.id)
+        else:
+            self._keep(self._abandon(run))
+
+    async def _abandon(self, run: Run) -> None:
+        while True:
+            try:
+                await self._cancel(run.id, run.owner_id)
+            except StorageUnavailable:
+                await asyncio.sleep(_RETRY_S)
+                continue
+            except (IllegalTransition, NotFound):
+                # It had just ended, or was deleted.
+                pass
+            return
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """``work`` as a task of its own, which goes on where whoever asked for it is cancelled."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def follow(self, run: Run, after: int = 0) -> AsyncGenerator[Seen, None]:
         """Every event after the number ``after``: the stored ones, then as they happen.
 
-        It ends after the event that says the run's end, or where the feed breaks off: then it
-        raises what kept the end from being written, if anything did.
+        It ends after the event that says the run's end, at once where that lies before ``after``,
+        or where the run is deleted, or where the feed breaks off: then it raises what kept the end
+        from being written, if anything did. ``run`` must be no older than what ``after`` was read
+        from.
         """
         feed = self._feed(run)
         watcher = feed.watch()
-        last = after
+        last = min(after, run.last_seq)
         try:
             while True:
                 if watcher.behind:
-                    watcher.restart()
-                    for event in await self.database.read(store.events_after, run.key, last):
+                    for rewound in watcher.restart():
+                        last = min(last, rewound.seq)
+                        yield rewound
+                    found, there = await self.database.read(_look, run.key, last)
+                    for event in found:
                         last = event.seq
                         yield event
                         if _says(event, ENDED):
                             return
+                    if run.status in ENDED or not there:
+                        return
                 seen = await watcher.next()
+                if watcher.behind:
+                    continue
                 if not seen:
                     if feed.error is not None:
                         raise feed.error
@@ -193,7 +265,7 @@ class Runs:
 
     def forget(self, run_id: str) -> None:
         """The run was deleted: whoever carries it out or watches it stops."""
-        self._executor.cancel(run_id)
+        self._executor.drop(run_id)
         feed = self._feeds.pop(run_id, None)
         if feed is not None:
             feed.close()
@@ -210,6 +282,9 @@ class Runs:
     def _ended(self, run: Run) -> None:
         if run.status in ENDED and run.thread_key is not None:
             self._on_free(run.thread_key)
+        if run.status == "in_progress":
+            # It is another's now, who may have told of its end while we still held it for ours.
+            self._catch_up(run.id)
         self._tidy(run.id)
 
     def _heard(self, word: str) -> None:
@@ -223,25 +298,24 @@ class Runs:
             self._on_free(int(rest))
         elif kind == "events":
             self._catch_up(rest)
+        elif kind == "gone":
+            self.forget(rest)
         else:
             # The connection was lost for a while: anything may have happened.
-            self._executor.wake()
-            for run_id in list(self._feeds):
+            self._keep(self._executor.look_again())
+            for run_id in self._feeds:
                 self._catch_up(run_id)
 
     def _catch_up(self, run_id: str) -> None:
         feed = self._feeds.get(run_id)
-        if feed is not None and feed.watchers and not self._executor.has(run_id):
-            task = asyncio.create_task(self._read_on(run_id, feed))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if feed is not None and not self._executor.has(run_id):
+            feed.lag()
 
-    async def _read_on(self, run_id: str, feed: Feed) -> None:
-        run = await self.database.read(store.get, run_id)
-        if run is None:
-            self.forget(run_id)
-            return
-        feed.show_stored(await self.database.read(store.events_after, run.key, feed.committed))
+
+def _look(connection: Connection, run_key: int, after: int) -> tuple[list[Event], bool]:
+    """What is stored after the number ``after``, and whether the run is there at all."""
+    events = store.events_after(connection, run_key, after)
+    return events, bool(events) or store.exists(connection, run_key)
 
 
 def _says(seen: Seen, statuses: Collection[RunStatus]) -> bool:

@@ -1,28 +1,31 @@
 """The SQL of runs. Every function works in the transaction of the connection it is given."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from novasystem.errors import FencedOut, ThreadBusy
+from novasystem.errors import FencedOut, NotFound, ThreadBusy
+from novasystem.runs import statements
 from novasystem.runs.records import Event, NewRun, Run, Step, StepStatus
-from novasystem.runs.state import ACTIVE, RunStatus
+from novasystem.runs.state import RunStatus
+from novasystem.runs.statements import CALL
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.storage.paging import paged
-from novasystem.storage.tables import executors, run_events, run_steps, runs, threads
+from novasystem.storage.tables import run_steps, runs, threads
 
 __all__ = [
+    "CALL",
     "Raw",
     "advance",
     "append",
-    "beat",
-    "claim",
     "end_open_steps",
     "end_step",
     "events_after",
+    "exists",
+    "follows",
     "free_thread",
     "get",
     "get_step",
@@ -32,17 +35,13 @@ __all__ = [
     "list_runs",
     "list_steps",
     "lock_fenced",
+    "lock_lease",
     "named_step",
-    "next_expiry",
-    "orphans",
-    "overdue",
     "set_metadata",
     "set_step_details",
     "update",
 ]
 
-_RUN = (*runs.c, threads.c.id.label("thread_id"))
-_FROM = runs.outerjoin(threads, runs.c.thread_key == threads.c.key)
 Raw = tuple[str, Mapping[str, Any], int]
 """An event before it has its number: type, data, time in unix milliseconds."""
 
@@ -51,24 +50,26 @@ def _run(row: RowMapping) -> Run:
     return Run(**row)
 
 
-def insert(connection: Connection, new: NewRun, executor: str | None = None) -> Run:
+def insert(
+    connection: Connection, new: NewRun, executor: str | None = None, last_seq: int = 0
+) -> Run:
     """A run that holds its thread, queued, or begun where an ``executor`` takes it at once.
 
+    ``last_seq``: how many events the caller is going to log with it.
     Raises ``ThreadBusy`` where another run holds the thread.
     """
     run_id = new.id or new_id("run")
     now = now_ms()
     if new.thread_key is not None:
         held = connection.execute(
-            sa.update(threads)
-            .where(threads.c.key == new.thread_key, threads.c.active_run.is_(None))
-            .values(active_run=run_id, updated_at=now)
+            statements.HOLD, {"of_key": new.thread_key, "active_run": run_id, "updated_at": now}
         )
         if held.rowcount != 1:
-            other = connection.scalar(
-                sa.select(threads.c.active_run).where(threads.c.key == new.thread_key)
-            )
-            raise ThreadBusy(new.thread_id or "", other or "")
+            thread = sa.select(threads.c.active_run).where(threads.c.key == new.thread_key)
+            other = connection.execute(thread).one_or_none()
+            if other is None:
+                raise NotFound("thread", new.thread_id or "", param="thread_id")
+            raise ThreadBusy(new.thread_id or "", other.active_run or "")
     values = {
         "id": run_id,
         "owner_id": new.owner_id,
@@ -76,7 +77,8 @@ def insert(connection: Connection, new: NewRun, executor: str | None = None) -> 
         "kind": new.kind,
         "lane": new.lane,
         "status": "queued" if executor is None else "in_progress",
-        "request": new.request,
+        # As the next one reads it: one that takes over must not see another.
+        "request": orjson.loads(orjson.dumps(new.request)),
         "assistant_id": new.assistant_id,
         "metadata": dict(new.metadata),
         "created_at": now,
@@ -85,9 +87,9 @@ def insert(connection: Connection, new: NewRun, executor: str | None = None) -> 
         "executor": executor,
         "fence": 0 if executor is None else 1,
         "interruptions": 0,
-        "last_seq": 0,
+        "last_seq": last_seq,
     }
-    key = connection.execute(sa.insert(runs).returning(runs.c.key), values).scalar_one()
+    key = connection.execute(statements.INSERT, values).scalar_one()
     absent = dict.fromkeys(("ended_at", "error", "details", "usage"))
     return Run(**{**absent, **values, "key": key, "thread_id": new.thread_id})
 
@@ -96,12 +98,9 @@ def get(
     connection: Connection, run_id: str, *, owner_id: str | None = None, lock: bool = False
 ) -> Run | None:
     """The run; with ``owner_id`` only where it is that owner's; ``lock``: until the end."""
-    asked = sa.select(*_RUN).select_from(_FROM).where(runs.c.id == run_id)
-    if owner_id is not None:
-        asked = asked.where(runs.c.owner_id == owner_id)
-    if lock:
-        asked = asked.with_for_update(of=runs)
-    row = connection.execute(asked).mappings().one_or_none()
+    asked = statements.one_run(owned=owner_id is not None, lock=lock)
+    given = {"of_id": run_id, "of_owner": owner_id} if owner_id is not None else {"of_id": run_id}
+    row = connection.execute(asked, given).mappings().one_or_none()
     return None if row is None else _run(row)
 
 
@@ -111,34 +110,22 @@ def list_runs(
     owner_id: str,
     thread_key: int | None = None,
     kind: str | None = None,
+    status: RunStatus | None = None,
     limit: int,
     ascending: bool = False,
     after: str | None = None,
     before: str | None = None,
 ) -> list[Run]:
     """At most ``limit`` runs, in the order of their creation."""
-    asked = sa.select(*_RUN).select_from(_FROM).where(runs.c.owner_id == owner_id)
+    asked = statements.RUN.where(runs.c.owner_id == owner_id)
     if thread_key is not None:
         asked = asked.where(runs.c.thread_key == thread_key)
     if kind is not None:
         asked = asked.where(runs.c.kind == kind)
+    if status is not None:
+        asked = asked.where(runs.c.status == status)
     asked = paged(asked, runs, limit=limit, ascending=ascending, after=after, before=before)
     return [_run(row) for row in connection.execute(asked).mappings()]
-
-
-def claim(connection: Connection, executor: str, *, limit: int, full: Collection[str]) -> list[Run]:
-    """Lease up to ``limit`` queued runs, oldest first, none of a lane that is ``full``."""
-    wanted = (
-        sa.select(runs.c.id)
-        .where(runs.c.status == "queued", runs.c.executor.is_(None))
-        .order_by(runs.c.key)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    if full:
-        wanted = wanted.where(runs.c.lane.not_in(list(full)))
-    found = list(connection.scalars(wanted))
-    return [lease(connection, run_id, executor) for run_id in found]
 
 
 def lease(connection: Connection, run_id: str, executor: str) -> Run:
@@ -160,30 +147,46 @@ def lease(connection: Connection, run_id: str, executor: str) -> Run:
 
 def lock_fenced(connection: Connection, run: Run) -> RunStatus:
     """The run's status now, locked; raises ``FencedOut`` where its lease is another's."""
-    row = connection.execute(
-        sa.select(runs.c.status, runs.c.fence, runs.c.executor)
-        .where(runs.c.key == run.key)
-        .with_for_update()
-    ).one_or_none()
+    return lock_lease(connection, run)[0]
+
+
+def lock_lease(connection: Connection, run: Run) -> tuple[RunStatus, int]:
+    """As :func:`lock_fenced`, and how far the log goes."""
+    row = connection.execute(statements.FENCED, {"of_key": run.key}).one_or_none()
     if row is None or row.fence != run.fence or row.executor != run.executor:
         raise FencedOut(run.id)
-    status: RunStatus = row.status
-    return status
+    return row.status, row.last_seq
 
 
-def advance(connection: Connection, run: Run, last_seq: int) -> None:
-    """Note how far the log goes; raises ``FencedOut`` where the lease is another's."""
-    done = connection.execute(
-        sa.update(runs)
-        .where(runs.c.key == run.key, runs.c.fence == run.fence, runs.c.executor == run.executor)
-        .values(last_seq=last_seq)
-    )
-    if done.rowcount != 1:
+def follows(run: Run, known: int, first_seq: int, last_seq: int) -> bool:
+    """Whether events from ``first_seq`` to ``last_seq`` go on a log of ``known``; not where they
+    stand there, by a commit whose answer got lost: only the lease's holder writes."""
+    if known == first_seq - 1:
+        return True
+    if known != last_seq:
+        msg = f"Run {run.id} has {known} events; {first_seq} to {last_seq} do not follow."
+        raise RuntimeError(msg)
+    return False
+
+
+def advance(connection: Connection, run: Run, first_seq: int, last_seq: int) -> bool:
+    """Note that the log goes from ``first_seq`` on to ``last_seq``; whether it did not before.
+
+    Raises ``FencedOut`` where the lease is another's.
+    """
+    lease = {"of_key": run.key, "of_fence": run.fence, "of_executor": run.executor}
+    change = {**lease, "of_last_seq": first_seq - 1, "last_seq": last_seq}
+    if connection.execute(statements.ADVANCE, change).rowcount == 1:
+        return True
+    held = [runs.c.key == run.key, runs.c.fence == run.fence, runs.c.executor == run.executor]
+    known = connection.scalar(sa.select(runs.c.last_seq).where(*held))
+    if known is None:
         raise FencedOut(run.id)
+    return follows(run, known, first_seq, last_seq)
 
 
 def update(connection: Connection, run_key: int, **values: Any) -> None:
-    connection.execute(sa.update(runs).where(runs.c.key == run_key).values(**values))
+    connection.execute(statements.UPDATE, {"of_key": run_key, **values})
 
 
 def set_metadata(connection: Connection, run_key: int, metadata: Mapping[str, str]) -> None:
@@ -193,17 +196,14 @@ def set_metadata(connection: Connection, run_key: int, metadata: Mapping[str, st
 def free_thread(connection: Connection, run: Run) -> None:
     """Let the next run have the thread."""
     if run.thread_key is not None:
-        connection.execute(
-            sa.update(threads)
-            .where(threads.c.key == run.thread_key, threads.c.active_run == run.id)
-            .values(active_run=None, updated_at=now_ms())
-        )
+        free = {"of_key": run.thread_key, "of_run": run.id, "active_run": None}
+        connection.execute(statements.FREE, {**free, "updated_at": now_ms()})
 
 
 def append(connection: Connection, run_key: int, first_seq: int, events: Sequence[Raw]) -> None:
     """One batch of the log; the caller has checked the fence and sets ``last_seq``."""
     connection.execute(
-        sa.insert(run_events),
+        statements.APPEND,
         {
             "run_key": run_key,
             "first_seq": first_seq,
@@ -213,13 +213,13 @@ def append(connection: Connection, run_key: int, first_seq: int, events: Sequenc
     )
 
 
+def exists(connection: Connection, run_key: int) -> bool:
+    return connection.scalar(sa.select(runs.c.key).where(runs.c.key == run_key)) is not None
+
+
 def events_after(connection: Connection, run_key: int, seq: int) -> list[Event]:
     """Every stored event with a higher number, in order."""
-    batches = connection.execute(
-        sa.select(run_events.c.first_seq, run_events.c.events)
-        .where(run_events.c.run_key == run_key, run_events.c.last_seq > seq)
-        .order_by(run_events.c.first_seq)
-    )
+    batches = connection.execute(statements.EVENTS, {"of_run": run_key, "of_seq": seq})
     return [
         Event(number, type_, data, at_ms, committed=True)
         for first_seq, batch in batches
@@ -247,7 +247,7 @@ def insert_step(
         "details": details,
         "created_at": now_ms() if created_at is None else created_at,
     }
-    key = connection.execute(sa.insert(run_steps).returning(run_steps.c.key), values).scalar_one()
+    key = connection.execute(statements.INSERT_STEP, values).scalar_one()
     return Step(key=key, error=None, usage=None, ended_at=None, **values)
 
 
@@ -269,22 +269,16 @@ def end_step(
     }
     if details is not None:
         values["details"] = details
-    connection.execute(sa.update(run_steps).where(run_steps.c.id == step_id).values(**values))
+    connection.execute(statements.UPDATE_STEP, {"of_id": step_id, **values})
 
 
 def set_step_details(connection: Connection, step_id: str, details: Mapping[str, Any]) -> None:
-    connection.execute(
-        sa.update(run_steps).where(run_steps.c.id == step_id).values(details=details)
-    )
+    connection.execute(statements.UPDATE_STEP, {"of_id": step_id, "details": details})
 
 
-def end_open_steps(connection: Connection, run_key: int, status: StepStatus) -> None:
-    """What a run that ended had left open."""
-    connection.execute(
-        sa.update(run_steps)
-        .where(run_steps.c.run_key == run_key, run_steps.c.status == "in_progress")
-        .values(status=status, ended_at=now_ms())
-    )
+def end_open_steps(connection: Connection, run_key: int, status: StepStatus, ended_at: int) -> None:
+    """What a run that ended had left open; of a call nobody knows whether it had its effect."""
+    connection.execute(statements.END_STEPS, {"of_run": run_key, "end": status, "at": ended_at})
 
 
 def get_step(connection: Connection, run_key: int, step_id: str) -> Step | None:
@@ -311,45 +305,3 @@ def list_steps(
     asked = sa.select(run_steps).where(run_steps.c.run_key == run_key)
     asked = paged(asked, run_steps, limit=limit, ascending=ascending, after=after, before=before)
     return [Step(**row) for row in connection.execute(asked).mappings()]
-
-
-def overdue(connection: Connection, now: int) -> list[str]:
-    """Active runs that nobody carries out now and whose time is over."""
-    return list(
-        connection.scalars(
-            sa.select(runs.c.id).where(
-                runs.c.status.in_(ACTIVE), runs.c.executor.is_(None), runs.c.expires_at <= now
-            )
-        )
-    )
-
-
-def next_expiry(connection: Connection) -> int | None:
-    """When the next of the runs that wait expires, in unix milliseconds."""
-    found: int | None = connection.scalar(
-        sa.select(sa.func.min(runs.c.expires_at)).where(
-            runs.c.status.in_(ACTIVE), runs.c.executor.is_(None)
-        )
-    )
-    return found
-
-
-def orphans(connection: Connection) -> list[tuple[str, str]]:
-    """Runs whose executor is not registered (any more), each with that executor."""
-    rows = connection.execute(
-        sa.select(runs.c.id, runs.c.executor)
-        .where(runs.c.executor.is_not(None), runs.c.executor.not_in(sa.select(executors.c.id)))
-        .order_by(runs.c.key)
-    )
-    return [(row.id, row.executor) for row in rows]
-
-
-def beat(connection: Connection, executor: str) -> dict[str, int] | None:
-    """Show that ``executor`` lives; the beats of all, or ``None`` where it was declared dead."""
-    alive = connection.execute(
-        sa.update(executors).where(executors.c.id == executor).values(beat=executors.c.beat + 1)
-    )
-    if alive.rowcount != 1:
-        return None
-    rows = connection.execute(sa.select(executors.c.id, executors.c.beat))
-    return {row.id: row.beat for row in rows}

@@ -1,13 +1,13 @@
 """What changes a run's status: each function is one whole transaction's work."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from novasystem.errors import IllegalTransition, NotFound
-from novasystem.runs import store
+from novasystem.runs import pending, store
 from novasystem.runs.context import Batch, Kind, Settle
 from novasystem.runs.journal import write_batch
 from novasystem.runs.records import Event, NewRun, Run, StepStatus
@@ -83,27 +83,29 @@ def begin(
     write: Write | None,
 ) -> Run:
     """A new run, together with what its door writes; leased to ``executor`` where one is given."""
-    run = store.insert(connection, new(connection), executor)
-    events = [*write(connection, run)] if write is not None else []
-    events.append(status_event("queued"))
-    if executor is not None:
-        events.append(status_event("in_progress"))
-    return _logged(connection, run, events, "queued" if executor is None else None)
+    statuses: list[RunStatus] = ["queued"] if executor is None else ["queued", "in_progress"]
+    run = store.insert(connection, new(connection), executor, last_seq=len(statuses))
+    told = [*write(connection, run)] if write is not None else []
+    events = [*told, *map(status_event, statuses)]
+    store.append(connection, run.key, 1, events)
+    if told:
+        store.update(connection, run.key, last_seq=len(events))
+    notify(connection, f"events {run.id}", *(["queued"] if executor is None else []))
+    return replace(run, last_seq=len(events))
 
 
 def _logged(connection: Connection, run: Run, events: Sequence[Raw], word: str | None) -> Run:
     """Append to the log of a run that nobody else writes to now."""
+    last_seq = run.last_seq + len(events)
     store.append(connection, run.key, run.last_seq + 1, events)
-    store.update(connection, run.key, last_seq=run.last_seq + len(events))
+    store.update(connection, run.key, last_seq=last_seq)
     notify(connection, f"events {run.id}", *([word] if word else []))
-    after = store.get(connection, run.id)
-    assert after is not None
-    return after
+    return replace(run, last_seq=last_seq)
 
 
 def claim(connection: Connection, executor: str, *, limit: int, full: Collection[str]) -> list[Run]:
     """Lease queued runs, oldest first."""
-    leased = store.claim(connection, executor, limit=limit, full=full)
+    leased = pending.claim(connection, executor, limit=limit, full=full)
     return [_logged(connection, run, [status_event("in_progress")], None) for run in leased]
 
 
@@ -114,46 +116,62 @@ def end(
 
     Returns the run and the events that nobody has been shown. Raises ``FencedOut``.
     """
-    before = store.lock_fenced(connection, batch.run)
+    before, known = store.lock_lease(connection, batch.run)
     if before == "cancelling" and ending.status != "cancelled":
         ending = Ending("cancelled")
+    if before == "in_progress" and ending.status == "cancelled":
+        # It was abandoned: that it is cancelled, and that it was asked to be, in one.
+        before = "cancelling"
     check(batch.run.id, before, ending.status)
-    if batch.events:
-        write_batch(connection, batch)
-    return _end(connection, batch.run, batch.last_seq, ending, settle)
+    unwritten: Sequence[Raw] = []
+    if store.follows(batch.run, known, batch.first_seq, batch.last_seq):
+        for write in batch.writes:
+            write(connection)
+        unwritten = batch.events
+    return _end(connection, batch.run, batch.last_seq, ending, settle, unwritten)
 
 
 def _end(
-    connection: Connection, run: Run, last_seq: int, ending: Ending, settle: Settle | None
+    connection: Connection,
+    run: Run,
+    last_seq: int,
+    ending: Ending,
+    settle: Settle | None,
+    unwritten: Sequence[Raw] = (),
 ) -> tuple[Run, list[Event]]:
-    """The common end of all ways: what is half done is put in order, the thread is free."""
-    status = ending.status
+    """The common end of all ways: what is half done is put in order, the thread is free.
+
+    ``last_seq`` counts the events that are still ``unwritten``.
+    """
+    status, now = ending.status, now_ms()
+    # What its earlier executions had used stays used.
+    usage = run.usage if status in {"cancelled", "failed", "expired"} else ending.usage
     events: list[Raw] = []
     if status in {"cancelled", "failed", "expired"} and settle is not None:
+        if unwritten:
+            # It looks into the log.
+            store.append(connection, run.key, last_seq + 1 - len(unwritten), unwritten)
+            unwritten = []
         events += settle(connection, run, status)
     if status in ENDED:
-        store.end_open_steps(connection, run.key, _STEP_END[status])
+        store.end_open_steps(connection, run.key, _STEP_END[status], now)
         store.free_thread(connection, run)
-    events.append(
-        status_event(status, error=ending.error, details=ending.details, usage=ending.usage)
-    )
-    store.append(connection, run.key, last_seq + 1, events)
-    store.update(
-        connection,
-        run.key,
-        status=status,
-        executor=None,
-        last_seq=last_seq + len(events),
-        ended_at=now_ms() if status in ENDED else None,
-        error=ending.error,
-        details=ending.details,
-        usage=ending.usage,
-    )
+    said = status_event(status, error=ending.error, details=ending.details, usage=usage)
+    events.append((*said[:2], now))
+    store.append(connection, run.key, last_seq + 1 - len(unwritten), [*unwritten, *events])
+    changes: dict[str, Any] = {
+        "status": status,
+        "executor": None,
+        "last_seq": last_seq + len(events),
+        "ended_at": now if status in ENDED else None,
+        "error": ending.error,
+        "details": ending.details,
+        "usage": usage,
+    }
+    store.update(connection, run.key, **changes)
     freed = [f"thread {run.thread_key}"] if status in ENDED and run.thread_key else []
     notify(connection, f"events {run.id}", *freed)
-    after = store.get(connection, run.id)
-    assert after is not None
-    return after, numbered(last_seq + 1, events)
+    return replace(run, **changes), numbered(last_seq + 1, events)
 
 
 def _found(connection: Connection, run_id: str, owner_id: str | None) -> Run:
@@ -202,23 +220,30 @@ def go_on(
         raise IllegalTransition(run.id, run.status, "queued")
     events = [*write(connection, run), status_event("queued")]
     store.update(connection, run.key, status="queued", details=None)
+    after = replace(run, status="queued", details=None)
     if executor is not None:
-        store.lease(connection, run.id, executor)
+        after = store.lease(connection, run.id, executor)
         events.append(status_event("in_progress"))
-    return _logged(connection, run, events, "queued" if executor is None else None)
+    return _logged(connection, after, events, "queued" if executor is None else None)
 
 
-def release(connection: Connection, batch: Batch) -> Run:
-    """Give a run back to the queue, in order: the server ends, and another one carries it on."""
+def release(connection: Connection, batch: Batch, settle: Settle | None) -> tuple[Run, list[Event]]:
+    """Give a run back to the queue, in order: the server ends, and another one carries it on.
+
+    As :func:`end` where it was cancelled at that moment.
+    """
     before = store.lock_fenced(connection, batch.run)
+    if before == "cancelling":
+        return end(connection, batch, Ending("cancelled"), settle)
     check(batch.run.id, before, "queued")
     if batch.events:
         write_batch(connection, batch)
     return _requeue(connection, batch.run, batch.last_seq)
 
 
-def _requeue(connection: Connection, run: Run, last_seq: int) -> Run:
-    store.append(connection, run.key, last_seq + 1, [status_event("queued", interrupted=True)])
+def _requeue(connection: Connection, run: Run, last_seq: int) -> tuple[Run, list[Event]]:
+    events = [status_event("queued", interrupted=True)]
+    store.append(connection, run.key, last_seq + 1, events)
     store.update(
         connection,
         run.key,
@@ -230,7 +255,7 @@ def _requeue(connection: Connection, run: Run, last_seq: int) -> Run:
     notify(connection, f"events {run.id}", "queued")
     after = store.get(connection, run.id)
     assert after is not None
-    return after
+    return after, numbered(last_seq + 1, events)
 
 
 def take_over(
@@ -249,7 +274,7 @@ def take_over(
     elif run.interruptions >= MAX_INTERRUPTIONS:
         ending = Ending("failed", GIVEN_UP)
     else:
-        return _requeue(connection, run, run.last_seq)
+        return _requeue(connection, run, run.last_seq)[0]
     return _end(connection, run, run.last_seq, ending, settle)[0]
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from novasystem.errors import ConfigurationError, StorageFull, StorageUnavailable
 
-__all__ = ["Database", "database_url"]
+__all__ = ["Database", "database_url", "finish"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +32,7 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_
 # What PostgreSQL says of a full disk, and of transactions that another one got in the way of.
 _FULL = "53100"
 _COLLISIONS = {"40001", "40P01"}
+_DAMAGED = ("file is not a database", "database disk image is malformed")
 
 
 def database_url(configured: str | None, data_dir: Path) -> URL:
@@ -49,7 +50,7 @@ def database_url(configured: str | None, data_dir: Path) -> URL:
     name = url.drivername.partition("+")[0]
     if name in {"postgresql", "postgres"}:
         return url.set(drivername="postgresql+psycopg")
-    if name != "sqlite" or not url.database:
+    if name != "sqlite" or url.database in {None, "", ":memory:"}:
         msg = f"database_url names '{name}', which is not supported."
         raise ConfigurationError(msg, hint=hint)
     return url.set(drivername="sqlite")
@@ -71,6 +72,8 @@ class Database:
             self._writer = _engine(url, writer=True)
             readers, writers = _READERS, 1
         else:
+            # One state for all statements of a transaction, as SQLite has it.
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ")
             readers = writers = _POSTGRES_CONNECTIONS // 2
         self._read_threads = ThreadPoolExecutor(readers, "nova-read")
         self._write_threads = ThreadPoolExecutor(writers, "nova-write")
@@ -120,6 +123,31 @@ class Database:
             with self._writer.begin() as connection:
                 return work(connection, *args, **kwargs)
 
+    def rebuild_now(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As :meth:`write_now`, for a change of the schema.
+
+        To make a table of SQLite's anew is to drop it, which would delete whatever refers to it:
+        the foreign keys are not looked after meanwhile, and checked at the end.
+        """
+        if not self.is_sqlite:
+            return self.write_now(work, *args, **kwargs)
+
+        with self._explained(), self._writer.connect() as connection:
+            pragma = connection.connection.cursor().execute
+            pragma("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    result = work(connection, *args, **kwargs)
+                    lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                    if lost is not None:
+                        msg = f"a row of '{lost[0]}' refers to one of '{lost[2]}' that is missing"
+                        raise ValueError(msg)
+                    return result
+            finally:
+                pragma("PRAGMA foreign_keys=ON")
+
     async def aclose(self) -> None:
         await asyncio.to_thread(self.close)
 
@@ -133,13 +161,15 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, exc.TimeoutError) as error:
+        except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
             explained = self._explain(error)
             if explained is None:
                 raise
             raise explained from error
 
-    def _explain(self, error: DBAPIError | exc.TimeoutError) -> StorageUnavailable | None:
+    def _explain(
+        self, error: DBAPIError | exc.TimeoutError | sqlite3.Error
+    ) -> StorageUnavailable | None:
         original = getattr(error, "orig", error)
         said = str(original).strip().partition("\n")[0]
         state = getattr(original, "sqlstate", None)
@@ -149,12 +179,22 @@ class Database:
                 f"There is no room left for the data at {self.where}.",
                 hint="Make room; nothing that was acknowledged is lost, and reading goes on.",
             )
+        if self.is_sqlite and said.startswith(_DAMAGED):
+            return StorageUnavailable(
+                f"The file '{self.where}' is damaged: {said}.",
+                hint="Stop the server, move the file away, and restore a backup with "
+                "'nova db restore'.",
+            )
         lost = isinstance(error, exc.TimeoutError) or (
             isinstance(original, sqlite3.OperationalError)
             if self.is_sqlite
-            else bool(getattr(error, "connection_invalidated", False)) or state is None
+            # Without a state nothing came from the server; but a value that cannot be sent is
+            # no fault of its own.
+            else bool(getattr(error, "connection_invalidated", False))
+            or (state is None and isinstance(error, exc.OperationalError | exc.InterfaceError))
         )
-        if self.is_sqlite and lost and _is_mistake(said):
+        if getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            # SQLite complains about a statement of ours and not about its file.
             return None
         if not lost and (state is None or not state.startswith(("08", "57", "58", "53", "25"))):
             return None
@@ -162,11 +202,6 @@ class Database:
             f"The data at {self.where} cannot be used now: {said}.",
             hint="Check that the database is up, can be written and is not locked.",
         )
-
-
-def _is_mistake(said: str) -> bool:
-    """Whether SQLite complains about a statement of ours and not about its file."""
-    return said.startswith(("no such column", "near ", "incomplete input", "too many SQL"))
 
 
 async def finish(writing: "asyncio.Future[T]") -> T:
@@ -195,7 +230,7 @@ def _engine(url: URL, *, writer: bool = False) -> Engine:
                 max_overflow=0,
                 pool_timeout=30,
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": 10},
+                connect_args={"connect_timeout": 10, "keepalives_idle": 30},
             )
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise ConfigurationError(

@@ -4,8 +4,12 @@ import sqlite3
 from pathlib import Path
 
 from novasystem.errors import ConfigurationError
+from novasystem.storage.folders import make_private
 
 __all__ = ["ServerLock"]
+
+# One that is just ending, or somebody who looks whether there is one, is waited for.
+_PATIENCE_S = 1.0
 
 
 class ServerLock:
@@ -20,23 +24,39 @@ class ServerLock:
 
     def acquire(self) -> None:
         """Raises ``ConfigurationError`` where another process holds it."""
-        connection = sqlite3.connect(
-            self._path, timeout=0, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            connection.close()
-            if "locked" not in str(error):
-                raise ConfigurationError(
-                    f"The folder '{self._path.parent}' cannot be written: {error}.",
-                    hint="Choose another one with NOVA_DATA_DIR.",
-                ) from error
+        if not self._acquired():
             raise ConfigurationError(
                 f"Another server works on the data in '{self._path.parent}'.",
                 hint="Stop it, or give this one a folder of its own with NOVA_DATA_DIR.",
-            ) from None
+            )
+
+    def is_held(self) -> bool:
+        """Whether a server works on the data now."""
+        if not self._path.exists():
+            return False
+        acquired = self._acquired()
+        self.release()
+        return not acquired
+
+    def _acquired(self) -> bool:
+        make_private(self._path)
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            if "locked" in str(error):
+                return False
+            raise ConfigurationError(
+                f"The folder '{self._path.parent}' cannot be written: {error}.",
+                hint="Choose another one with NOVA_DATA_DIR.",
+            ) from error
         self._connection = connection
+        return True
 
     def release(self) -> None:
         if self._connection is not None:

@@ -1,76 +1,95 @@
-"""Brings the schema to what this program expects, or refuses to work with one that is newer."""
+"""Brings the schema to what this program expects, with a backup of the data as it was."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from novasystem.errors import ConfigurationError
+from novasystem.errors import ConfigurationError, NovaError
+from novasystem.storage.backup import dated, no_progress, prune, write_tables
 from novasystem.storage.database import Database
-from novasystem.storage.tables import metadata
+from novasystem.storage.portable import BackupWriter, Progress
+from novasystem.storage.schema import SCHEMA, Schema, current_revision, lock_tables
 
-__all__ = ["HEAD", "current_revision", "revisions", "upgrade"]
+__all__ = ["Upgraded", "upgrade"]
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number that nobody else takes: PostgreSQL's advisory locks have one space for all.
 _LOCK = 0x4E4F5641
-_version = sa.table("alembic_version", sa.column("version_num", sa.String))
+_BEFORE = "before-upgrade"
 
 
-def revisions() -> list[str]:
-    """Those that this program knows, oldest first: the numbers that the files begin with."""
-    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("0*.py"))
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """``before``: the revision that there was, if any; ``backup``: of the data as it was."""
+
+    before: str | None
+    after: str
+    backup: Path | None = None
 
 
-HEAD = revisions()[-1]
-
-
-def current_revision(connection: Connection) -> str | None:
-    """The schema's revision; ``None`` where there is none yet."""
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    found: str | None = connection.scalar(sa.select(_version.c.version_num))
-    return found
-
-
-def upgrade(database: Database) -> str | None:
+def upgrade(
+    database: Database,
+    backups: Path,
+    *,
+    schema: Schema = SCHEMA,
+    progress: Progress = no_progress,
+) -> Upgraded:
     """Bring the schema up to date, in one transaction that others wait for.
 
-    Returns the revision that it had before. Raises ``ConfigurationError`` for a schema that a
-    newer version of the program has made.
+    What an older schema holds is written into the folder ``backups`` first. Raises
+    ``ConfigurationError`` for a schema that a newer version of the program has made, and where the
+    upgrade fails; then nothing is changed.
     """
     found = database.read_now(current_revision)
-    if found == HEAD:
-        return found
-    return database.write_now(_upgrade)
+    if found == schema.head:
+        return Upgraded(found, found)
+    made: list[Path] = []
+    try:
+        done = database.rebuild_now(_upgrade, backups, schema, progress, made)
+    except NovaError as error:
+        if made:
+            error.message = _failed(found, schema, error.message)
+            error.hint = _lies(made)
+        raise
+    except Exception as error:
+        if found is None:
+            raise
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConfigurationError(_failed(found, schema, f"{said}."), hint=_lies(made)) from error
+    if made:
+        prune(backups, _BEFORE)
+    return done
 
 
-def _upgrade(connection: Connection) -> str | None:
+def _failed(found: str | None, schema: Schema, why: str) -> str:
+    ways = f"from schema {found} to {schema.head}"
+    return f"The data could not be brought {ways}: {why} Nothing was changed."
+
+
+def _lies(made: list[Path]) -> str:
+    """It may have been tried more than once: the last one is of the data as it is."""
+    backup = f"A backup lies at {made[-1]}. " if made else ""
+    return f"{backup}The version that wrote the data still works with it."
+
+
+def _upgrade(
+    connection: Connection, backups: Path, schema: Schema, progress: Progress, made: list[Path]
+) -> Upgraded:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     found = current_revision(connection)
     if found is None:
-        # What the migrations would make; a test compares the two.
-        metadata.create_all(connection)
-        connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
-        connection.execute(sa.insert(_version).values(version_num=HEAD))
-    elif found not in revisions():
-        raise ConfigurationError(
-            f"The data was written by a newer version of NovaSystem (schema {found}; this one "
-            f"knows {HEAD}).",
-            hint="Install that version, or restore a backup that this one made.",
-        )
-    elif found != HEAD:
-        _run_alembic(connection)
-    return found
-
-
-def _run_alembic(connection: Connection) -> None:
-    # Half a second to import, and needed once in the life of a schema.
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+        schema.create(connection)
+        return Upgraded(None, schema.head)
+    schema.refuse_newer(found)
+    if found == schema.head:
+        return Upgraded(found, found)
+    tables = schema.tables_of(found)
+    lock_tables(connection, tables)
+    path = dated(backups, f"{_BEFORE}-from-{found}")
+    with BackupWriter(path) as writer:
+        write_tables(connection, writer, tables, found, progress)
+    made.append(path)
+    schema.migrate(connection, "head")
+    return Upgraded(found, schema.head, path)

@@ -1,4 +1,7 @@
-"""Words between processes that share a PostgreSQL database; with SQLite there is one process."""
+"""Words between processes that share a database.
+
+With SQLite one server has it for itself; another process can only restore a backup into it.
+"""
 
 import asyncio
 import contextlib
@@ -9,6 +12,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
+from novasystem.errors import StorageUnavailable
 from novasystem.storage.database import Database
 
 __all__ = ["Notices", "notify"]
@@ -16,7 +20,9 @@ __all__ = ["Notices", "notify"]
 _CHANNEL = "novasystem"
 # PostgreSQL takes at most 8,000 bytes a notice.
 _MAX_CHARS = 7_000
+_NOTIFY = sa.select(sa.func.pg_notify(_CHANNEL, sa.bindparam("payload")))
 _RETRY_S = 1.0
+_LOOK_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +36,7 @@ def notify(connection: Connection, *words: str) -> None:
     for word in [*words, None]:
         if part and (word is None or size + len(word) > _MAX_CHARS):
             payload = "\n".join(part)
-            connection.execute(sa.select(sa.func.pg_notify(_CHANNEL, payload)))
+            connection.execute(_NOTIFY, {"payload": payload})
             part, size = [], 0
         if word is not None:
             part.append(word)
@@ -47,7 +53,9 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        if not self._database.is_sqlite:
+        if self._database.is_sqlite:
+            self._task = asyncio.create_task(self._look())
+        else:
             ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._listen(ready))
             await asyncio.wait_for(ready, 30)
@@ -57,6 +65,20 @@ class Notices:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    async def _look(self) -> None:
+        """SQLite counts what others commit; all that is ours comes from the one writer."""
+        seen: int | None = None
+        while True:
+            try:
+                now = await self._database.write(_data_version)
+                if seen is not None and now != seen:
+                    self._heard("")
+                seen = now
+            except StorageUnavailable:
+                # Whoever wants to write is told.
+                pass
+            await asyncio.sleep(_LOOK_S)
 
     async def _listen(self, ready: "asyncio.Future[None]") -> None:
         import psycopg
@@ -83,3 +105,8 @@ class Notices:
     def _pass_on(self, notice: Any) -> None:
         for word in notice.payload.split("\n"):
             self._heard(word)
+
+
+def _data_version(connection: Connection) -> int | None:
+    found: int | None = connection.exec_driver_sql("PRAGMA data_version").scalar()
+    return found

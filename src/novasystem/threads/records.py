@@ -46,6 +46,8 @@ class NewItem:
     name: str | None = None
     attachments: list[Any] | None = None
     metadata: Mapping[str, str] | None = None
+    created_at: int | None = None
+    """``None``: when it is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """The SQL of threads and items. Each function works in the transaction of its connection."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from novasystem.errors import NotFound
 from novasystem.storage.ids import new_id, now_ms
+from novasystem.storage.notices import notify
 from novasystem.storage.paging import paged
 from novasystem.storage.tables import items, runs, threads
 from novasystem.threads.records import Item, NewItem, Thread
@@ -32,6 +35,29 @@ __all__ = [
 
 _ID_PREFIX = {"message": "msg", "tool_call": "call", "tool_result": "out"}
 
+# What every turn needs is built once: that takes several times what it takes to carry it out.
+_FIND = sa.select(threads).where(
+    threads.c.id == sa.bindparam("of_id"), threads.c.owner_id == sa.bindparam("of_owner")
+)
+_GROW = (
+    sa.update(threads)
+    .where(threads.c.key == sa.bindparam("of_key"))
+    .values(last_position=threads.c.last_position + sa.bindparam("more"))
+    .returning(threads.c.last_position)
+)
+_INSERT_ONE = sa.insert(items).returning(items.c.key)
+_INSERT = sa.insert(items).returning(items.c.key, sort_by_parameter_order=True)
+_UPDATE_ID = sa.update(items).where(items.c.id == sa.bindparam("of_id"))
+_UPDATE_KEY = sa.update(items).where(items.c.key == sa.bindparam("of_key"))
+
+
+@functools.cache
+def _create(dialect: str) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert
+    return insert(threads).on_conflict_do_nothing().returning(threads.c.key)
+
 
 def create(
     connection: Connection,
@@ -53,26 +79,22 @@ def create(
         "active_run": None,
         "last_position": 0,
     }
-    insert = _insert(connection)(threads).values(values).on_conflict_do_nothing()
-    key = connection.execute(insert.returning(threads.c.key)).scalar_one_or_none()
-    if key is not None:
-        return Thread(key=key, **values)
-    found = find(connection, thread_id, owner_id)
-    assert found is not None
-    return found
-
-
-def _insert(connection: Connection) -> Any:
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
+    insert = _create(connection.dialect.name)
+    while True:
+        key = connection.execute(insert, values).scalar_one_or_none()
+        if key is not None:
+            return Thread(key=key, **values)
+        found = find(connection, thread_id, owner_id)
+        # Otherwise it was there, and has been deleted since.
+        if found is not None:
+            return found
 
 
 def find(connection: Connection, thread_id: str, owner_id: str) -> Thread | None:
     """The owner's thread; another owner's is not there."""
-    asked = sa.select(threads).where(threads.c.id == thread_id, threads.c.owner_id == owner_id)
-    row = connection.execute(asked).mappings().one_or_none()
-    return None if row is None else Thread(**row)
+    row = connection.execute(_FIND, {"of_id": thread_id, "of_owner": owner_id}).mappings()
+    found = row.one_or_none()
+    return None if found is None else Thread(**found)
 
 
 def get(connection: Connection, key: int) -> Thread | None:
@@ -104,31 +126,34 @@ def update(connection: Connection, key: int, **values: Any) -> None:
 
 def delete(connection: Connection, key: int) -> list[str]:
     """Take the thread away, with its items, runs, steps and events; the runs' ids."""
+    # Nothing can be added to it from here on.
+    connection.execute(sa.select(threads.c.key).where(threads.c.key == key).with_for_update())
     run_ids = list(connection.scalars(sa.select(runs.c.id).where(runs.c.thread_key == key)))
     connection.execute(sa.delete(threads).where(threads.c.key == key))
+    notify(connection, *(f"gone {run_id}" for run_id in run_ids))
     return run_ids
 
 
 def add(connection: Connection, thread_key: int, new: Sequence[NewItem]) -> list[Item]:
-    """Append ``new`` at the end, in their order, under positions that nobody else gets."""
+    """Append ``new`` at the end, in their order, under positions that nobody else gets.
+
+    Raises ``NotFound`` where the thread was deleted meanwhile.
+    """
     if not new:
         return []
     now = now_ms()
-    last: int = connection.execute(
-        sa.update(threads)
-        .where(threads.c.key == thread_key)
-        .values(last_position=threads.c.last_position + len(new), updated_at=now)
-        .returning(threads.c.last_position)
-    ).scalar_one()
+    grown = {"of_key": thread_key, "more": len(new), "updated_at": now}
+    last: int | None = connection.execute(_GROW, grown).scalar_one_or_none()
+    if last is None:
+        raise NotFound("thread", str(thread_key), param="thread_id")
     rows = [
         _row(item, thread_key, position, now)
         for position, item in enumerate(new, last - len(new) + 1)
     ]
     if len(rows) == 1:
-        keys = [connection.execute(sa.insert(items).returning(items.c.key), rows[0]).scalar_one()]
+        keys = [connection.execute(_INSERT_ONE, rows[0]).scalar_one()]
     else:
-        inserted = sa.insert(items).returning(items.c.key, sort_by_parameter_order=True)
-        keys = list(connection.scalars(inserted, rows))
+        keys = list(connection.scalars(_INSERT, rows))
     return [Item(key=key, **row) for key, row in zip(keys, rows, strict=True)]
 
 
@@ -142,7 +167,7 @@ def _row(item: NewItem, thread_key: int, position: int, now: int) -> dict[str, A
         "content": item.content,
         "status": item.status,
         "incomplete_reason": None,
-        "created_at": now,
+        "created_at": now if item.created_at is None else item.created_at,
         "completed_at": now if item.status == "completed" else None,
         "incomplete_at": None,
         "token_count": item.token_count,
@@ -164,22 +189,23 @@ def end_item(
     token_count: int | None = None,
     token_count_exact: bool = False,
     incomplete_reason: str | None = None,
+    ended_at: int | None = None,
 ) -> None:
     """Complete a message that was being written; with a reason it stays incomplete."""
-    now = now_ms()
+    now = now_ms() if ended_at is None else ended_at
     complete = incomplete_reason is None
     connection.execute(
-        sa.update(items)
-        .where(items.c.id == item_id)
-        .values(
-            content=content,
-            status="completed" if complete else "incomplete",
-            incomplete_reason=incomplete_reason,
-            completed_at=now if complete else None,
-            incomplete_at=None if complete else now,
-            token_count=token_count,
-            token_count_exact=token_count_exact,
-        )
+        _UPDATE_ID,
+        {
+            "of_id": item_id,
+            "content": content,
+            "status": "completed" if complete else "incomplete",
+            "incomplete_reason": incomplete_reason,
+            "completed_at": now if complete else None,
+            "incomplete_at": None if complete else now,
+            "token_count": token_count,
+            "token_count_exact": token_count_exact,
+        },
     )
 
 
@@ -234,11 +260,8 @@ def items_of_run(connection: Connection, run_id: str) -> list[Item]:
 
 
 def set_token_count(connection: Connection, item_key: int, tokens: int, *, exact: bool) -> None:
-    connection.execute(
-        sa.update(items)
-        .where(items.c.key == item_key)
-        .values(token_count=tokens, token_count_exact=exact)
-    )
+    counted = {"token_count": tokens, "token_count_exact": exact}
+    connection.execute(_UPDATE_KEY, {"of_key": item_key, **counted})
 
 
 def update_item(connection: Connection, item_key: int, metadata: Mapping[str, str]) -> None:

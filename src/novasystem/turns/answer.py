@@ -5,7 +5,8 @@ The events of a turn, in the run's log::
     message_begun  {item_id, step_id}            the answer's text begins
     text           {text}                        a piece of it
     reasoning      {text}                        a piece of what the model thinks before it answers
-    message_ended  {item_id, step_id, text, reason}   reason: why it is incomplete, or null
+    message_ended  {item_id, step_id, text, reason, usage, tokens, exact}
+                                                 reason: why it is incomplete, or null
     calls_begun    {step_id}                     the model asks for calls
     call           {index, id, name, arguments}  a piece of one; id and name on its first piece only
     calls_asked    {step_id, tool_calls}         the calls, whole; their outputs are not there yet
@@ -14,13 +15,14 @@ The events of a turn, in the run's log::
     restarted      {item_id, step_id}            what was said of the open message is void
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from novasystem.engines.events import Event as EngineEvent
 from novasystem.engines.events import (
     Finished,
     FinishReason,
@@ -33,12 +35,13 @@ from novasystem.engines.registry import Registry
 from novasystem.engines.requests import GenerateRequest, ToolCall
 from novasystem.runs import store as run_store
 from novasystem.runs.context import RunContext
-from novasystem.runs.records import Event, Run
+from novasystem.runs.records import Event, Run, StepStatus
 from novasystem.runs.state import RunStatus
 from novasystem.runs.store import Raw
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.threads import store
 from novasystem.threads.records import NewItem
+from novasystem.turns.fitting import estimate
 
 __all__ = ["Answer", "answer", "settle", "spoken"]
 
@@ -46,6 +49,11 @@ _WHY: dict[RunStatus, str] = {
     "cancelled": "run_cancelled",
     "failed": "run_failed",
     "expired": "run_expired",
+}
+_STEP: dict[RunStatus, StepStatus] = {
+    "cancelled": "cancelled",
+    "failed": "failed",
+    "expired": "expired",
 }
 
 
@@ -79,6 +87,8 @@ class _Turn:
         self.step_id: str | None = None
         self.calls_step_id: str | None = None
         self.text: list[str] = []
+        self.spent: int | None = None
+        """Tokens of the text alone, by the engine's count."""
         self.calls: dict[int, _Call] = {}
 
     def say(self, text: str) -> None:
@@ -93,14 +103,14 @@ class _Turn:
             self.item_id, self.step_id = self._reused
             return
         self.item_id, self.step_id = new_id("msg"), new_id("step")
-        begun = {"item_id": self.item_id, "step_id": self.step_id}
-        self._context.emit("message_begun", begun, self._write_begin(self.item_id, self.step_id))
+        begun, at_ms = {"item_id": self.item_id, "step_id": self.step_id}, now_ms()
+        write = self._write_begin(self.item_id, self.step_id, at_ms)
+        self._context.emit("message_begun", begun, write, at_ms)
 
-    def _write_begin(self, item_id: str, step_id: str) -> Any:
+    def _write_begin(self, item_id: str, step_id: str, at_ms: int) -> Any:
         run = self._run
         assert run.thread_key is not None
         thread_key = run.thread_key
-        at_ms = now_ms()
 
         def write(connection: Connection) -> None:
             new = NewItem(
@@ -111,6 +121,7 @@ class _Turn:
                 status="in_progress",
                 run_id=run.id,
                 assistant_id=run.assistant_id,
+                created_at=at_ms,
             )
             store.add(connection, thread_key, [new])
             run_store.insert_step(
@@ -130,7 +141,10 @@ class _Turn:
             self._begin_calls()
         known = self.calls.get(delta.index)
         if known is None:
-            known = _Call(delta.id or new_id("call"), delta.name or "")
+            taken = {call.id for call in self.calls.values()}
+            # Whoever answers two calls has to tell them apart, whatever the engine calls them.
+            named = delta.id if delta.id and delta.id not in taken else new_id("call")
+            known = _Call(named, delta.name or "")
             self.calls[delta.index] = known
             data |= {"id": known.id, "name": known.name}
         known.arguments.append(delta.arguments)
@@ -150,12 +164,12 @@ class _Turn:
                 created_at=at_ms,
             )
 
-        self._context.emit("calls_begun", {"step_id": step_id}, write)
+        self._context.emit("calls_begun", {"step_id": step_id}, write, at_ms)
 
     def end(self, reason: FinishReason, usage: Mapping[str, int] | None) -> Answer:
         """Write what was said; calls stay open until somebody has carried them out."""
-        if self.item_id is None and not self.calls:
-            # An empty answer is an answer.
+        if self.item_id is None and (not self.calls or self._reused is not None):
+            # An empty answer is an answer; and what was begun once is ended.
             self._begin_message()
         text = "".join(self.text)
         calls = tuple(
@@ -163,19 +177,24 @@ class _Turn:
             for _, call in sorted(self.calls.items())
         )
         if self.item_id is not None:
-            self._end_message(text, reason, usage, exact=not calls)
+            self._end_message(text, reason, usage, None if calls else self.spent)
         if calls:
             self._write_calls(calls)
         return Answer(text, calls, reason, usage, self.calls_step_id)
 
     def _end_message(
-        self, text: str, reason: FinishReason, usage: Mapping[str, int] | None, *, exact: bool
+        self,
+        text: str,
+        reason: FinishReason,
+        usage: Mapping[str, int] | None,
+        counted: int | None,
     ) -> None:
         item_id, step_id = self.item_id, self.step_id
         assert item_id is not None
         assert step_id is not None
         why = {"length": "max_tokens", "content_filter": "content_filter"}.get(reason)
-        tokens = usage["completion_tokens"] if usage is not None and exact else None
+        tokens = estimate(text) if counted is None else counted
+        at_ms = now_ms()
 
         def write(connection: Connection) -> None:
             store.end_item(
@@ -183,13 +202,15 @@ class _Turn:
                 item_id,
                 text,
                 token_count=tokens,
-                token_count_exact=tokens is not None,
+                token_count_exact=counted is not None,
                 incomplete_reason=why,
+                ended_at=at_ms,
             )
-            run_store.end_step(connection, step_id, "completed", usage=usage)
+            run_store.end_step(connection, step_id, "completed", usage=usage, ended_at=at_ms)
 
         ended = {"item_id": item_id, "step_id": step_id, "text": text, "reason": why}
-        self._context.emit("message_ended", {**ended, "usage": usage}, write)
+        ended |= {"usage": usage, "tokens": tokens, "exact": counted is not None}
+        self._context.emit("message_ended", ended, write, at_ms)
 
     def _write_calls(self, calls: Sequence[ToolCall]) -> None:
         """Into their step; they become items of the thread together with their results."""
@@ -207,24 +228,35 @@ def _shown(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "name": call.name, "arguments": call.arguments, "output": None}
 
 
-async def answer(context: RunContext, registry: Registry, request: GenerateRequest) -> Answer:
-    """Let the model speak, and write what it says to the run's log and to its thread."""
+async def answer(
+    context: RunContext,
+    registry: Registry,
+    request: GenerateRequest,
+    events: AsyncGenerator[EngineEvent, None] | None = None,
+) -> Answer:
+    """Let the model speak, and write what it says to the run's log and to its thread.
+
+    ``events``: the answer to ``request``, where the engine was asked before.
+    """
     item_id = step_id = None
     if context.interrupted:
         item_id, step_id = await _broken_off(context)
     turn = _Turn(context, item_id, step_id)
     usage: dict[str, int] | None = None
     reason: FinishReason = "stop"
-    async with aclosing(registry.generate(request)) as events:
-        async for event in events:
+    reasoned = False
+    async with aclosing(registry.generate(request) if events is None else events) as said:
+        async for event in said:
             if isinstance(event, TextDelta):
                 turn.say(event.text)
             elif isinstance(event, ReasoningDelta):
+                reasoned = True
                 context.emit("reasoning", {"text": event.text})
             elif isinstance(event, ToolCallDelta):
                 turn.call(event)
             elif isinstance(event, Usage):
                 usage = _counts(event)
+                turn.spent = _spent(event, reasoned)
             elif isinstance(event, Finished):
                 reason = event.reason
     return turn.end(reason, usage)
@@ -239,6 +271,15 @@ def _counts(usage: Usage) -> dict[str, int] | None:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
+
+
+def _spent(usage: Usage, reasoned: bool) -> int | None:
+    """Tokens of the text alone: what was thought before it is no part of the message."""
+    if not reasoned or usage.completion_tokens is None:
+        return usage.completion_tokens
+    if usage.reasoning_tokens is None:
+        return None
+    return max(0, usage.completion_tokens - usage.reasoning_tokens)
 
 
 async def _broken_off(context: RunContext) -> tuple[str | None, str | None]:
@@ -290,8 +331,11 @@ def settle(connection: Connection, run: Run, status: RunStatus) -> Sequence[Raw]
     item_id, step_id, text = spoken(events)
     if item_id is None or step_id is None:
         return []
-    why = _WHY[status]
-    store.end_item(connection, item_id, text, incomplete_reason=why)
-    run_store.end_step(connection, step_id, "cancelled" if status == "cancelled" else "failed")
+    why, at_ms = _WHY[status], now_ms()
+    tokens = estimate(text)
+    store.end_item(
+        connection, item_id, text, token_count=tokens, incomplete_reason=why, ended_at=at_ms
+    )
+    run_store.end_step(connection, step_id, _STEP[status], ended_at=at_ms)
     ended = {"item_id": item_id, "step_id": step_id, "text": text, "reason": why, "usage": None}
-    return [("message_ended", ended, now_ms())]
+    return [("message_ended", {**ended, "tokens": tokens, "exact": False}, at_ms)]

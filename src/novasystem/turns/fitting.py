@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from novasystem.threads.records import Item
 
-__all__ = ["Fitted", "estimate", "fit"]
+__all__ = ["Fitted", "estimate", "fewer", "fit"]
 
 _BYTES_PER_TOKEN = 3.0
 PER_MESSAGE = 8
@@ -54,6 +54,21 @@ def fit(
     kept = tuple(item for unit in reversed(shown) for item in unit)
     exact = all(item.token_count_exact for item in kept)
     return Fitted(kept, len(items) - len(kept), tokens, exact)
+
+
+def fewer(fitted: Fitted, units: int) -> Fitted | None:
+    """Without its ``units`` oldest units; ``None`` where no more than the newest is left."""
+    kept = _units(fitted.items)
+    gone = min(units, len(kept) - 1)
+    if gone <= 0:
+        return None
+    items = tuple(item for unit in kept[gone:] for item in unit)
+    return Fitted(
+        items,
+        fitted.left_out + len(fitted.items) - len(items),
+        sum(map(_cost, items)),
+        all(item.token_count_exact for item in items),
+    )
 
 
 def _units(items: Sequence[Item]) -> list[list[Item]]:
