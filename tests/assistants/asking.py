@@ -2,10 +2,10 @@
 
 import http.client
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from tests.http.doors import Door
 from tests.http.wire import JSON, Answer, ask, eventually
@@ -13,7 +13,6 @@ from tests.servers.answers import Step, openai_chunk, sse
 
 __all__ = [
     "CALLED",
-    "ENDED",
     "LIVE_TEXT",
     "TOOL",
     "TWO_CALLS",
@@ -25,9 +24,7 @@ __all__ = [
     "shown",
 ]
 
-T = TypeVar("T")
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
-ENDED = {"completed", "failed", "cancelled", "expired", "incomplete"}
 TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
@@ -232,8 +229,3 @@ def _events(response: http.client.HTTPResponse) -> Iterator[Shown]:
             if block.strip():
                 yield shown(block)[0]
             block = ""
-
-
-def first(events: Iterator[Shown], fact: Callable[[Shown], bool]) -> Shown:
-    """The next event of which that is true."""
-    return next(event for event in events if fact(event))

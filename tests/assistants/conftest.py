@@ -1,4 +1,4 @@
-"""One server before a scripted engine for most tests of this folder, asked as a user would."""
+"""One server before a scripted engine for most tests of this folder, on each of the databases."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,20 @@ import pytest
 from tests.assistants.asking import Asker
 from tests.http.doors import Door, open_door
 from tests.http.figures import state
+from tests.servers.postgres import PostgresServer
 
 __all__ = ["asker", "door", "state"]
 
 
-@pytest.fixture(scope="session")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    with open_door(tmp_path_factory.mktemp("door")) as opened:
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def door(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Door]:
+    settings = {}
+    if request.param == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        settings["NOVA_DATABASE_URL"] = postgres.new_database("assistants")
+    with open_door(tmp_path_factory.mktemp("door"), settings) as opened:
         yield opened
 
 

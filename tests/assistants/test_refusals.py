@@ -1,4 +1,4 @@
-"""What is refused: 422 for what does not fit, 400 for what cannot be done, 404 for what is not there."""
+"""What is refused: 422 where it does not fit, 400 where it cannot be done, 404 for the absent."""
 
 from typing import Any
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -25,17 +26,16 @@ STALLS: list[Step] = [
 ]
 
 
-def items_of(port: int, conversation: str) -> list[dict[str, object]]:
+def items_of(port: int, conversation: str) -> list[dict[str, Any]]:
     """The thread of a conversation, oldest first, through OpenAI's door."""
     path = f"/v1/threads/thread_{UUID(conversation).hex}/messages?order=asc&limit=100"
-    listed: list[dict[str, object]] = ask(port, "GET", path).json["data"]
+    listed: list[dict[str, Any]] = ask(port, "GET", path).json["data"]
     return listed
 
 
-def text_of(item: dict[str, object]) -> str:
-    [part] = item["content"]  # type: ignore[misc]
-    value: str = part["text"]["value"]
-    return value
+def text_of(item: dict[str, Any]) -> str:
+    [part] = item["content"]
+    return str(part["text"]["value"])
 
 
 def read_pieces(stream: Iterator[object], count: int) -> None:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from sqlalchemy.engine import URL, Connection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -107,17 +107,13 @@ class FaultySends:
             return
         if any(name == b"x-arm" for name, _ in scope["headers"]):
             self._points.arm()
-        place = f"{scope['method']} {scope['path'].rstrip('/').rpartition('/')[2]}"
+        where = " ".join(part for part in scope["path"].split("/")[2:] if "_" not in part[:9])
+        name = f"{scope['method']} {where}"
 
         async def sending(message: Message) -> None:
-            number = self._points.take("send", f"{place} {_said(message)}")
+            number = self._points.take("send", f"{name}: {message['type'].rpartition('.')[2]}")
             self._points.passing(number, "before")
             await send(message)
             self._points.passing(number, "after")
 
         await self._app(scope, receive, sending)
-
-
-def _said(message: Message) -> str:
-    body: Any = message.get("body", b"")
-    return f"{message['type'].rpartition('.')[2]} {len(body)} bytes"

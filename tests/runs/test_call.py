@@ -161,11 +161,12 @@ async def test_a_call_that_was_cancelled_midway_is_unknown(database: Database) -
 async def test_nothing_is_called_under_a_lease_that_is_lost(database: Database) -> None:
     pay = Payments()
     pay.hang.set()
-    begun = asyncio.Event()
+    begun, lost = asyncio.Event(), asyncio.Event()
     caught: list[Exception] = []
 
     async def execute(context: RunContext) -> Outcome:
-        await begun.wait()
+        begun.set()
+        await lost.wait()
         try:
             await context.call("pay", {}, lambda: pay._pay(context))
         except FencedOut as error:
@@ -175,8 +176,9 @@ async def test_nothing_is_called_under_a_lease_that_is_lost(database: Database) 
 
     async with running(database, {"work": Kind(execute)}) as runs:
         run = await begin(runs)
+        await begun.wait()
         await database.write(store.lease, run.id, "exec_other")
-        begun.set()
+        lost.set()
         await until(lambda: caught)
         await until(lambda: not runs.running)
     assert pay.made == 0

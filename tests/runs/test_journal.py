@@ -1,7 +1,6 @@
 """The log's writer: one transaction for all, and one run's trouble stays its own."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,12 +35,21 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database: Database) -> Iterator[Desk]:
-    yield Desk(database)
+def desk(database: Database) -> Desk:
+    return Desk(database)
 
 
 def texts(log: list[Event]) -> list[str]:
     return [event.data["text"] for event in log if event.type == "text"]
+
+
+def batches(connection: Connection, run_key: int) -> int:
+    counted = sa.select(sa.func.count()).where(run_events.c.run_key == run_key)
+    return connection.execute(counted).scalar_one()
+
+
+def change_run(connection: Connection, run_key: int, values: dict[str, Any]) -> None:
+    store.update(connection, run_key, **values)
 
 
 def say(context: RunContext, *said: str) -> None:
@@ -64,9 +72,8 @@ async def test_events_of_all_runs_are_written_together(desk: Desk) -> None:
         ]
         assert feed.committed == context.run.last_seq + 4
         assert feed.tail == []
-        rows = sa.select(sa.func.count()).where(run_events.c.run_key == context.run.key)
         # That of its beginning, and one for all four.
-        assert await desk.database.read(lambda c, rows=rows: c.scalar(rows)) == 2
+        assert await desk.database.read(batches, context.run.key) == 2
     await desk.journal.aclose()
 
 
@@ -134,7 +141,7 @@ async def test_a_context_without_its_lease_writes_nothing(desk: Desk) -> None:
 async def test_fence_and_executor_both_count(desk: Desk, change: dict[str, Any]) -> None:
     context, _ = await desk.context()
     say(context, "mine")
-    await desk.database.write(store.update, context.run.key, **change)
+    await desk.database.write(change_run, context.run.key, change)
     with pytest.raises(FencedOut):
         await context.commit()
     assert texts(await desk.database.read(store.events_after, context.run.key, 0)) == []

@@ -131,9 +131,7 @@ async def test_deleting_a_thread_stops_the_run_in_another_process(postgres_addre
 @pytest.mark.parametrize("kind", ["steady", "fails"])
 async def test_what_a_killed_process_left_is_taken_over(postgres_address: URL, kind: str) -> None:
     async with watching(postgres_address) as runs, another(postgres_address) as first:
-        run = await begin(
-            runs, kind, request={"until": 60}, thread=await new_thread(runs.database)
-        )
+        run = await begin(runs, kind, request={"until": 60}, thread=await new_thread(runs.database))
         seeing = asyncio.create_task(followed(runs, run))
         await first.said(f"begun {run.id}")
         await asyncio.sleep(0.4)

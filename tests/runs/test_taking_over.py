@@ -1,12 +1,14 @@
 """What becomes of runs whose executor is gone, and of executors that are late."""
 
 import asyncio
+import functools
 
 import pytest
+from sqlalchemy.engine import Connection
 
 from novasystem.errors import FencedOut
 from novasystem.runs import liveness, store, transactions
-from novasystem.runs.context import Batch
+from novasystem.runs.context import Batch, RunContext
 from novasystem.runs.executor import Limits
 from novasystem.runs.journal import write_one
 from novasystem.runs.records import Event, NewRun, Rewound, Run
@@ -26,6 +28,14 @@ from tests.runs.working import (
     statuses,
     until,
 )
+
+
+def reached(found: list[RunContext], count: int) -> bool:
+    return len(found) >= count
+
+
+def change_run(connection: Connection, run_key: int, values: dict[str, str]) -> None:
+    store.update(connection, run_key, **values)
 
 
 async def orphan(database: Database, run: Run) -> None:
@@ -74,7 +84,7 @@ async def test_one_that_cannot_fails_with_a_reason_and_its_thread_is_free(
         assert after.error["code"] == "interrupted"
         assert work.contexts == []
         await events(database, run)
-        thread = await database.read(threads.get, run.thread_key)
+        thread = await database.read(threads.get, run.thread_key or 0)
         assert thread is not None
         assert thread.active_run is None
 
@@ -88,7 +98,7 @@ async def test_one_of_an_unknown_kind_fails(database: Database) -> None:
 async def test_one_that_was_being_cancelled_is_cancelled(database: Database) -> None:
     work = Directed(resumes=True)
     run = await left_by_the_dead(database)
-    await database.write(store.update, run.key, status="cancelling")
+    await database.write(change_run, run.key, {"status": "cancelling"})
     async with running(database, {"work": work}) as runs:
         assert (await ended(runs, run)).status == "cancelled"
         assert work.contexts == []
@@ -99,11 +109,11 @@ async def test_one_that_takes_every_server_down_is_given_up(database: Database) 
     run = await left_by_the_dead(database)
     for number in range(1, MAX_INTERRUPTIONS + 1):
         async with running(database, {"work": work}) as runs:
-            await until(lambda number=number: len(work.contexts) == number)
+            await until(functools.partial(reached, work.contexts, number))
             row = await now(runs, run)
             assert row.interruptions == number
             # Its process is gone: it writes nothing in the end.
-            await database.write(store.update, run.key, executor="exec_dead")
+            await database.write(change_run, run.key, {"executor": "exec_dead"})
     async with running(database, {"work": work}) as runs:
         after = await ended(runs, run)
         assert after.status == "failed"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -26,8 +26,11 @@ __all__ = [
     "ended",
     "events",
     "followed",
+    "free",
+    "held",
     "new_thread",
     "now",
+    "reached",
     "running",
     "statuses",
     "until",
@@ -112,15 +115,34 @@ async def begin(
     write: Write | None = None,
     **more: Any,
 ) -> Run:
+    where = {} if thread is None else {"thread_key": thread.key, "thread_id": thread.id}
+    given: dict[str, Any] = {"request": {}, **where, **more}
+
     def new(_connection: Connection) -> NewRun:
-        where = {} if thread is None else {"thread_key": thread.key, "thread_id": thread.id}
-        return NewRun(kind, OWNER, more.pop("request", {}), **where, **more)
+        return NewRun(kind, OWNER, **given)
 
     return await runs.start(new, lane=lane, write=write)
 
 
 async def now(runs: Runs, run: Run) -> Run:
     return await runs.get(run.id, run.owner_id)
+
+
+def reached(found: Sequence[object], count: int) -> bool:
+    return len(found) >= count
+
+
+def held(database: Database, run: Run) -> str | None:
+    assert run.thread_key is not None
+    thread = database.read_now(threads.get, run.thread_key)
+    assert thread is not None
+    return thread.active_run
+
+
+async def free(runs: Runs, run: Run) -> bool:
+    """Whether a run let go of all that it held."""
+    await until(lambda: not runs.running)
+    return held(runs.database, run) is None
 
 
 async def ended(runs: Runs, run: Run) -> Run:

@@ -14,7 +14,8 @@ from tests.storage.databases import make_schema
 
 
 async def test_words_come_with_the_commit_and_not_without(postgres_address: URL) -> None:
-    database, heard = Database(postgres_address), []
+    database = Database(postgres_address)
+    heard: list[str] = []
     notices = Notices(database, heard.append)
     await notices.open()
 
@@ -32,7 +33,8 @@ async def test_words_come_with_the_commit_and_not_without(postgres_address: URL)
 
 
 async def test_any_number_of_words(postgres_address: URL) -> None:
-    database, heard = Database(postgres_address), []
+    database = Database(postgres_address)
+    heard: list[str] = []
     notices = Notices(database, heard.append)
     await notices.open()
     words = [f"events run_{number:024d}" for number in range(2_000)]
@@ -44,7 +46,8 @@ async def test_any_number_of_words(postgres_address: URL) -> None:
 
 
 async def test_a_lost_connection_is_made_again_and_said(postgres_address: URL) -> None:
-    database, heard = Database(postgres_address), []
+    database = Database(postgres_address)
+    heard: list[str] = []
     notices = Notices(database, heard.append)
     await notices.open()
     cut = sa.text(
@@ -62,7 +65,8 @@ async def test_a_lost_connection_is_made_again_and_said(postgres_address: URL) -
 async def test_there_is_nobody_to_tell_with_sqlite(tmp_path: Path) -> None:
     url = database_url(None, tmp_path)
     make_schema(url, tmp_path)
-    database, heard = Database(url), []
+    database = Database(url)
+    heard: list[str] = []
     notices = Notices(database, heard.append)
     await notices.open()
     await database.write(notify, "word")

@@ -22,9 +22,7 @@ def item(kind: ItemKind, content: str, tokens: int | None, exact: bool) -> Item:
 
 kinds: st.SearchStrategy[ItemKind] = st.sampled_from(["message", "tool_call", "tool_result"])
 threads = st.lists(
-    st.builds(
-        item, kinds, st.text(max_size=40), st.none() | st.integers(0, 50), st.booleans()
-    ),
+    st.builds(item, kinds, st.text(max_size=40), st.none() | st.integers(0, 50), st.booleans()),
     max_size=25,
 )
 budgets = st.none() | st.integers(0, 400)
@@ -62,7 +60,7 @@ def test_a_call_is_never_shown_without_its_results(
     thread: list[Item], budget: int | None, last: int | None
 ) -> None:
     shown = fit(thread, budget, last)
-    if 0 < shown.left_out and shown.items[0].kind != "message":
+    if shown.left_out > 0 and shown.items[0].kind != "message":
         assert thread[shown.left_out - 1].kind == "message"
 
 
@@ -82,9 +80,7 @@ def test_the_limits_are_kept_and_used(
         older = thread[: shown.left_out]
         more = [older[-1]]
         if more[0].kind != "message":
-            more = list(
-                itertools.takewhile(lambda one: one.kind != "message", reversed(older))
-            )
+            more = list(itertools.takewhile(lambda one: one.kind != "message", reversed(older)))
         too_long = budget is not None and shown.tokens + sum(map(cost, more)) > budget
         too_many = last is not None and messages + (more[0].kind == "message") > last
         assert too_long or too_many

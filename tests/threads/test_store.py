@@ -1,5 +1,6 @@
 """Threads and items as they are kept: strict positions, whole deletion, any text."""
 
+import functools
 import multiprocessing
 import time
 from pathlib import Path
@@ -19,7 +20,16 @@ from novasystem.storage.tables import items, metadata
 from novasystem.threads import store
 from novasystem.threads.records import Item, NewItem
 
-TEXTS = ["", "x\x00y", "\x00", "ü漢🎈\u200f", "\U0010ffff", "\ufffe\uffff", "a\r\n\t\x1b[0m", "'; --"]
+TEXTS = [
+    "",
+    "x\x00y",
+    "\x00",
+    "ü漢🎈\u200f",
+    "\U0010ffff",
+    "\ufffe\uffff",
+    "\r\n\x1b[0m",
+    "'; --",
+]
 
 
 def message(text: str = "x", **more: object) -> NewItem:
@@ -130,7 +140,7 @@ def test_deleting_leaves_nothing_in_any_table(database: Database) -> None:
     other = thread_of(database, "other")
     for thread_key, thread_id in ((key, "t"), (other, "other")):
         new = NewRun("work", "local", {}, thread_key=thread_key, thread_id=thread_id)
-        run = database.write_now(transactions.begin, lambda _, new=new: new, "exec_1", None)
+        run = database.write_now(transactions.begin, functools.partial(_given, new), "exec_1", None)
         database.write_now(run_store.insert_step, run.key, type_="call", details={}, name="n")
         database.write_now(store.add, thread_key, [message(run_id=run.id)])
         if thread_key == key:
@@ -143,6 +153,10 @@ def test_deleting_leaves_nothing_in_any_table(database: Database) -> None:
     database.write_now(store.delete, other)
     assert set(database.read_now(_counts).values()) == {0}
     assert database.write_now(store.delete, other) == []
+
+
+def _given(new: NewRun, _connection: Connection) -> NewRun:
+    return new
 
 
 def _counts(connection: Connection) -> dict[str, int]:

@@ -15,6 +15,7 @@ from novasystem.http.errors import CHAT_PATH
 from novasystem.http.owner import owner_of
 from novasystem.http.sse import SseResponse, last_event_id
 from novasystem.runs.state import ENDED
+from novasystem.storage.ids import new_id
 
 __all__ = ["router"]
 
@@ -52,10 +53,13 @@ async def chat(request: Request) -> Response:
     request.scope["nova.log"] = {"conversation_id": conversation_id}
     service: Chat = state.chat
     owner_id = owner_of(request)
+    # Known before the run is: the first thing sent may be a ping.
+    run_id = new_id("run")
 
     async def turn() -> AsyncGenerator[bytes, None]:
-        run = await service.say(owner_id, UUID(conversation_id), body.message, body.model, new=new)
-        response.headers["x-run-id"] = run.id
+        run = await service.say(
+            owner_id, UUID(conversation_id), body.message, body.model, run_id=run_id, new=new
+        )
         try:
             async with aclosing(encode(service.follow(run), conversation_id)) as encoded:
                 async for event in encoded:
@@ -69,7 +73,11 @@ async def chat(request: Request) -> Response:
             raise
 
     response = SseResponse(
-        turn(), on_error=stream_error, limits=state.stream_limits, streams=state.streams
+        turn(),
+        on_error=stream_error,
+        limits=state.stream_limits,
+        streams=state.streams,
+        headers={"x-run-id": run_id},
     )
     return response
 

@@ -17,7 +17,6 @@ from novasystem.runs.records import NewRun, Outcome, Run, Seen
 from novasystem.runs.service import Runs
 from novasystem.runs.store import Raw
 from novasystem.storage.database import Database
-from novasystem.storage.ids import new_id
 from novasystem.threads import store
 from novasystem.threads.queue import ThreadQueue
 from novasystem.threads.records import Item, NewItem
@@ -90,12 +89,14 @@ class Chat:
         message: str,
         model: str | None,
         *,
+        run_id: str,
         new: bool = False,
     ) -> Run:
         """Begin a turn; an unknown conversation begins with it. ``new``: nobody can know it yet.
 
-        A caller that is cancelled meanwhile ends the turn. Raises ``ModelNotFound`` before anything
-        is stored, and ``Overloaded`` where too many turns wait for this conversation already.
+        ``run_id``: what its run is to be called. A caller that is cancelled meanwhile ends the
+        turn. Raises ``ModelNotFound`` before anything is stored, and ``Overloaded`` where too many
+        turns wait for this conversation already.
         """
         resolved = await self._registry.resolve(model)
         lane = resolved.pool.name
@@ -104,8 +105,6 @@ class Chat:
         heads = self._head_starts
 
         async def start() -> Run:
-            run_id = new_id("run")
-
             def begin(connection: Connection) -> NewRun:
                 thread = store.create(connection, thread_id, owner_id)
                 request = {"model": name}

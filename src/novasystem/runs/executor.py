@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -17,7 +16,7 @@ from novasystem.runs.context import Kind, RunContext
 from novasystem.runs.execution import UNKNOWN, Execution
 from novasystem.runs.feed import Feed
 from novasystem.runs.journal import Journal
-from novasystem.runs.records import Run
+from novasystem.runs.records import Limits, Run
 from novasystem.storage.database import Database, finish
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.unexpected import as_nova_error
@@ -33,14 +32,6 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many runs a process carries out at once: in all, and in one lane."""
-
-    total: int = 256
-    lane: int = 64
 
 
 class Executor:

@@ -9,6 +9,7 @@ from novasystem.runs.state import RunStatus
 __all__ = [
     "Committed",
     "Event",
+    "Limits",
     "NewRun",
     "Outcome",
     "Rewound",
@@ -68,6 +69,14 @@ class NewRun:
     metadata: Mapping[str, str] = field(default_factory=dict)
     expires_in_s: float | None = None
     id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many runs a process carries out at once: in all, and in one lane."""
+
+    total: int = 256
+    lane: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,223 @@
+"""The first half of the state machine: the steps that doors and clocks make."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+)
+from sqlalchemy.engine import Connection
+
+from novasystem.errors import IllegalTransition, ThreadBusy
+from novasystem.runs import liveness, pending, transactions
+from novasystem.runs.context import RunContext
+from novasystem.runs.feed import Feed
+from novasystem.runs.records import NewRun, Run
+from novasystem.runs.state import ENDED, RunStatus
+from novasystem.runs.store import Raw
+from novasystem.threads import store as threads
+from novasystem.threads.records import NewItem
+from tests.runs.model import (
+    KINDS,
+    LATER_MS,
+    LETTERS,
+    SOON_S,
+    Breaking,
+    ByHand,
+    ContextModel,
+    Model,
+    RunModel,
+    ThreadModel,
+)
+from tests.storage.databases import empty
+
+picks = st.integers(min_value=0, max_value=10**6)
+
+
+class Doors(RuleBasedStateMachine):
+    """What comes from outside: threads, items, runs, and what becomes of runs that wait."""
+
+    database: Breaking
+    runner: asyncio.Runner
+    steps = 0
+
+    @initialize()
+    def begin_anew(self) -> None:
+        empty(self.database)
+        self.database.breaks = None
+        self.model = Model()
+        self.journals: dict[str, ByHand] = {}
+        self.numbers = itertools.count(1)
+        for _ in range(2):
+            self._new_executor()
+
+    def _new_executor(self) -> None:
+        name = f"exec_{next(self.numbers)}"
+        self.database.write_now(liveness.register, name, alone=False)
+        self.journals[name] = ByHand(self.database, lambda _context, _error: None)
+        self.model.alive.append(name)
+
+    # Threads
+
+    @rule(letter=st.sampled_from(LETTERS))
+    def create_thread(self, letter: str) -> None:
+        made = self.database.write_now(threads.create, letter, "local")
+        known = self.model.threads.setdefault(letter, ThreadModel(made.key))
+        assert (made.key, made.active_run) == (known.key, known.active)
+
+    @rule(letter=st.sampled_from(LETTERS))
+    def delete_thread(self, letter: str) -> None:
+        known = self.model.threads.pop(letter, None)
+        if known is None:
+            return
+        gone = self.database.write_now(threads.delete, known.key)
+        assert set(gone) == {
+            run_id for run_id, run in self.model.runs.items() if run.thread == letter
+        }
+        for run_id in gone:
+            del self.model.runs[run_id]
+
+    @rule(letter=st.sampled_from(LETTERS), count=st.integers(1, 3))
+    def add_items(self, letter: str, count: int) -> None:
+        thread = self.model.threads.get(letter)
+        if thread is None:
+            return
+        new = [NewItem("message", "x", role="user") for _ in range(count)]
+        added = self.database.write_now(threads.add, thread.key, new)
+        thread.items += [item.id for item in added]
+        thread.added += count
+        assert [item.position for item in added] == list(
+            range(thread.added - count + 1, thread.added + 1)
+        )
+
+    # Runs
+
+    @rule(
+        letter=st.sampled_from([*LETTERS, None]),
+        kind=st.sampled_from(sorted(KINDS)),
+        here=st.booleans(),
+        expires=st.booleans(),
+        pick=picks,
+    )
+    def start(self, letter: str | None, kind: str, here: bool, expires: bool, pick: int) -> None:
+        thread = None if letter is None else self.model.threads.get(letter)
+        if letter is not None and thread is None:
+            return
+        executor = self.model.alive[pick % len(self.model.alive)] if here else None
+        new = NewRun(
+            kind,
+            "local",
+            {},
+            thread_key=None if thread is None else thread.key,
+            thread_id=letter,
+            expires_in_s=SOON_S if expires else None,
+        )
+
+        def write(connection: Connection, run: Run) -> Sequence[Raw]:
+            if run.thread_key is not None:
+                asked = NewItem("message", "asked", role="user", id=f"asked_{run.id}")
+                threads.add(connection, run.thread_key, [asked])
+            return []
+
+        try:
+            run = self.database.write_now(transactions.begin, lambda _: new, executor, write)
+        except ThreadBusy as error:
+            busy: str | None = error.run_id
+        else:
+            busy = None
+        assert busy == (None if thread is None else thread.active)
+        if busy is not None:
+            return
+        log = [("status", "queued")] + ([("status", "in_progress")] if here else [])
+        status: RunStatus = "in_progress" if here else "queued"
+        self.model.runs[run.id] = RunModel(
+            run, kind, letter, status, executor, int(here), expires, log=log
+        )
+        if thread is not None:
+            thread.active = run.id
+            thread.items.append(f"asked_{run.id}")
+            thread.added += 1
+        if executor is not None:
+            self._leased(run, executor)
+
+    def _leased(self, run: Run, executor: str) -> None:
+        assert run.executor == executor
+        feed = Feed(run.last_seq)
+        context = RunContext(run, feed, self.journals[executor], self.database)
+        self.model.contexts.append(ContextModel(context, feed, executor, run.id, run.fence))
+
+    def _ended(self, run: RunModel, status: RunStatus) -> None:
+        if status in {"cancelled", "failed", "expired"}:
+            run.log.append(("settled", status))
+        run.log.append(("status", status))
+        run.status, run.executor = status, None
+        if status in ENDED and run.thread is not None:
+            self.model.threads[run.thread].active = None
+
+    def _run(self, pick: int, statuses: set[str] | None = None) -> RunModel | None:
+        wanted = [
+            run for run in self.model.runs.values() if statuses is None or run.status in statuses
+        ]
+        return wanted[pick % len(wanted)] if wanted else None
+
+    @rule(pick=picks)
+    def cancel(self, pick: int) -> None:
+        run = self._run(pick)
+        if run is None:
+            return
+        try:
+            after = self.database.write_now(transactions.cancel, run.run.id, "local", KINDS)
+        except IllegalTransition:
+            assert run.status in ENDED
+            return
+        assert run.status not in ENDED
+        if run.status in {"in_progress", "cancelling"}:
+            run.status = "cancelling"
+        else:
+            self._ended(run, "cancelled")
+        assert after.status == run.status
+
+    @rule(pick=picks, here=st.booleans(), any_status=st.booleans())
+    def go_on(self, pick: int, here: bool, any_status: bool) -> None:
+        run = self._run(pick, None if any_status else {"requires_action"})
+        if run is None:
+            return
+        executor = self.model.alive[pick % len(self.model.alive)] if here else None
+
+        def write(_connection: Connection, _run: Run) -> Sequence[Raw]:
+            return [("text", {"text": "outputs"}, 0)]
+
+        try:
+            after = self.database.write_now(
+                transactions.go_on, run.run.id, "local", executor, write
+            )
+        except IllegalTransition:
+            assert run.status != "requires_action"
+            return
+        assert run.status == "requires_action"
+        run.log += [("text", "outputs"), ("status", "queued")]
+        run.status, run.executor = "queued", executor
+        if executor is not None:
+            run.status = "in_progress"
+            run.fence += 1
+            run.log.append(("status", "in_progress"))
+            self._leased(after, executor)
+
+    @rule()
+    def expire(self) -> None:
+        due = {
+            run_id
+            for run_id, run in self.model.runs.items()
+            if run.expires and run.status in {"queued", "requires_action"}
+        }
+        assert self.database.read_now(pending.overdue, 0) == []
+        assert set(self.database.read_now(pending.overdue, LATER_MS)) == due
+        for run_id in self.model.runs:
+            after = self.database.write_now(transactions.expire, run_id, LATER_MS, KINDS)
+            assert (after is not None) == (run_id in due)
+        for run_id in due:
+            self._ended(self.model.runs[run_id], "expired")
