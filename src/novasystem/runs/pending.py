@@ -62,7 +62,12 @@ def orphans(connection: Connection) -> list[tuple[str, str]]:
     """Runs whose executor is not registered (any more), each with that executor."""
     rows = connection.execute(
         sa.select(runs.c.id, runs.c.executor)
-        .where(runs.c.executor.is_not(None), runs.c.executor.not_in(sa.select(executors.c.id)))
+        .where(
+            # True of every leased run, and what the index begins with.
+            runs.c.status.in_(ACTIVE),
+            runs.c.executor.is_not(None),
+            runs.c.executor.not_in(sa.select(executors.c.id)),
+        )
         .order_by(runs.c.key)
     )
     return [(row.id, row.executor) for row in rows]
