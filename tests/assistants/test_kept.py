@@ -206,3 +206,19 @@ def test_a_server_that_stops_in_order_hands_its_runs_on(
     with served(tmp_path, scripted, openai_stream(["Hello"], usage=USAGE)) as asker:
         asker.until(run, "completed")
         assert asker.texts(thread_id) == [("user", "Hi."), ("assistant", "Hello")]
+
+
+def test_a_message_is_ended_where_the_model_calls_instead(
+    tmp_path: Path, scripted: ScriptedServer
+) -> None:
+    with served(tmp_path, scripted, stalled("Let me see")) as asker:
+        thread_id = asker.thread("Weather?")
+        run = asker.start(thread_id, asker.assistant(tools=[TOOL]))
+        eventually(lambda: asker.get(f"{asker.path(run)}/steps")["data"])
+        kill(asker)
+    with served(tmp_path, scripted, calls_stream(), openai_stream(["18."], usage=USAGE)) as asker:
+        run = asker.until(run, "requires_action")
+        assert asker.submit(run, {"call_1": "18"})["status"] == "completed"
+        rows = asker.get(f"/threads/{thread_id}/messages?order=asc")["data"]
+        assert [row["status"] for row in rows] == ["completed"] * 3
+        assert [text for _, text in asker.texts(thread_id)] == ["Weather?", "", "18."]

@@ -43,13 +43,11 @@ class Api:
             raise Refused(answer.status, said.decode())
         return json.loads(said)
 
-    async def until_answered(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> Any:
+    async def until_answered(self, method: str, path: str, body: Any = None) -> Any:
         """As :meth:`ask`, again where that broke: for what may be asked twice."""
         while True:
             try:
-                return await self.ask(method, path, body, headers)
+                return await self.ask(method, path, body)
             except Broken:
                 continue
 

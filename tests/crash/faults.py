@@ -94,7 +94,7 @@ class FaultyDatabase(Database):
 class FaultySends:
     """ASGI middleware; the points are around each send of an answer.
 
-    A request with the header ``x-arm`` begins the count, and is itself part of it.
+    The count begins behind a request with the header ``x-arm``.
     """
 
     def __init__(self, app: ASGIApp, points: Points) -> None:
@@ -106,7 +106,9 @@ class FaultySends:
             await self._app(scope, receive, send)
             return
         if any(name == b"x-arm" for name, _ in scope["headers"]):
+            await self._app(scope, receive, send)
             self._points.arm()
+            return
         where = " ".join(part for part in scope["path"].split("/")[2:] if "_" not in part[:9])
         name = f"{scope['method']} {where}"
 

@@ -75,12 +75,13 @@ async def one_round(
     ledger = Ledger()
     if not servers.is_started:
         servers.start()
-    timeout = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with asyncio.timeout(120), aiohttp.ClientSession(timeout=timeout) as session:
         api = Api(session, servers.port)
         body = {"model": MODEL, "tools": [TOOL]}
         assistant = await api.until_answered("POST", "/v1/assistants", body)
-        users = asyncio.create_task(Users(api, ledger, assistant["id"], seed).work())
+        users = Users(api, ledger, assistant["id"], seed)
+        work = asyncio.create_task(users.work())
         for kill in range(moments.randint(1, 5)):
             # Most kills find a server at work, and some one that is only starting.
             if kill % 4 != 3:
@@ -88,7 +89,8 @@ async def one_round(
             await asyncio.sleep(moments.uniform(0, 0.3))
             servers.kill()
             servers.start()
-        await users
+        users.over = True
+        await work
         until = time.monotonic() + _SETTLE_S
         while data.active():
             assert time.monotonic() < until, servers.said

@@ -18,11 +18,14 @@ _ENDED = {"completed", "failed", "cancelled", "incomplete", "expired"}
 
 
 class Users:
+    """``over``: whether nobody needs to begin anything new any more."""
+
     def __init__(self, api: Api, ledger: Ledger, assistant_id: str, seed: int) -> None:
         self._api = api
         self._ledger = ledger
         self._assistant_id = assistant_id
         self._random = random.Random(seed)
+        self.over = False
 
     async def work(self) -> None:
         """Everyone at once, until each has what he asked for."""
@@ -34,7 +37,9 @@ class Users:
     async def post(self) -> None:
         """Messages one after another, each of them once."""
         thread_id = await self._thread()
-        for _ in range(12):
+        for count in range(90):
+            if self.over and count > 8:
+                break
             await self._post(thread_id, f"m {uuid4().hex}")
 
     async def watch(self) -> None:

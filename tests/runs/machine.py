@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    precondition,
     rule,
 )
 from sqlalchemy.engine import Connection
@@ -17,7 +19,7 @@ from novasystem.runs import liveness, pending, transactions
 from novasystem.runs.context import RunContext
 from novasystem.runs.feed import Feed
 from novasystem.runs.records import NewRun, Run
-from novasystem.runs.state import ENDED, RunStatus
+from novasystem.runs.state import ACTIVE, ENDED, RunStatus
 from novasystem.runs.store import Raw
 from novasystem.threads import store as threads
 from novasystem.threads.records import NewItem
@@ -38,6 +40,11 @@ from tests.storage.databases import empty
 picks = st.integers(min_value=0, max_value=10**6)
 
 
+def when(condition: Callable[[Model], object]) -> Any:
+    """A step that would do nothing is no step."""
+    return precondition(lambda machine: bool(condition(machine.model)))
+
+
 class Doors(RuleBasedStateMachine):
     """What comes from outside: threads, items, runs, and what becomes of runs that wait."""
 
@@ -52,8 +59,10 @@ class Doors(RuleBasedStateMachine):
         self.model = Model()
         self.journals: dict[str, ByHand] = {}
         self.numbers = itertools.count(1)
-        for _ in range(2):
+        for letter in LETTERS[:2]:
             self._new_executor()
+            self.create_thread(letter)
+            self.start(letter, "resumes", True, True, 0)
 
     def _new_executor(self) -> None:
         name = f"exec_{next(self.numbers)}"
@@ -63,12 +72,14 @@ class Doors(RuleBasedStateMachine):
 
     # Threads
 
+    @when(lambda model: len(model.threads) < len(LETTERS))
     @rule(letter=st.sampled_from(LETTERS))
     def create_thread(self, letter: str) -> None:
         made = self.database.write_now(threads.create, letter, "local")
         known = self.model.threads.setdefault(letter, ThreadModel(made.key))
         assert (made.key, made.active_run) == (known.key, known.active)
 
+    @when(lambda model: len(model.threads) > 1)
     @rule(letter=st.sampled_from(LETTERS))
     def delete_thread(self, letter: str) -> None:
         known = self.model.threads.pop(letter, None)
@@ -158,17 +169,16 @@ class Doors(RuleBasedStateMachine):
         if status in ENDED and run.thread is not None:
             self.model.threads[run.thread].active = None
 
-    def _run(self, pick: int, statuses: set[str] | None = None) -> RunModel | None:
-        wanted = [
-            run for run in self.model.runs.values() if statuses is None or run.status in statuses
-        ]
-        return wanted[pick % len(wanted)] if wanted else None
+    def _run(self, pick: int) -> RunModel:
+        # Those that have ended are many, and little can be done to them.
+        active = self.model.having(*ACTIVE)
+        wanted = active if active and pick % 4 else list(self.model.runs.values())
+        return wanted[pick % len(wanted)]
 
+    @when(lambda model: model.runs)
     @rule(pick=picks)
     def cancel(self, pick: int) -> None:
         run = self._run(pick)
-        if run is None:
-            return
         try:
             after = self.database.write_now(transactions.cancel, run.run.id, "local", KINDS)
         except IllegalTransition:
@@ -181,11 +191,11 @@ class Doors(RuleBasedStateMachine):
             self._ended(run, "cancelled")
         assert after.status == run.status
 
+    @when(lambda model: model.having("requires_action"))
     @rule(pick=picks, here=st.booleans(), any_status=st.booleans())
     def go_on(self, pick: int, here: bool, any_status: bool) -> None:
-        run = self._run(pick, None if any_status else {"requires_action"})
-        if run is None:
-            return
+        waiting = self.model.having("requires_action")
+        run = self._run(pick) if any_status else waiting[pick % len(waiting)]
         executor = self.model.alive[pick % len(self.model.alive)] if here else None
 
         def write(_connection: Connection, _run: Run) -> Sequence[Raw]:
@@ -207,13 +217,10 @@ class Doors(RuleBasedStateMachine):
             run.log.append(("status", "in_progress"))
             self._leased(after, executor)
 
+    @when(lambda model: model.due())
     @rule()
     def expire(self) -> None:
-        due = {
-            run_id
-            for run_id, run in self.model.runs.items()
-            if run.expires and run.status in {"queued", "requires_action"}
-        }
+        due = self.model.due()
         assert self.database.read_now(pending.overdue, 0) == []
         assert set(self.database.read_now(pending.overdue, LATER_MS)) == due
         for run_id in self.model.runs:

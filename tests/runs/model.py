@@ -121,6 +121,25 @@ class Model:
     def runs_of(self, thread_id: str) -> set[str]:
         return {run_id for run_id, run in self.runs.items() if run.thread == thread_id}
 
+    def having(self, *statuses: RunStatus) -> list[RunModel]:
+        return [run for run in self.runs.values() if run.status in statuses]
+
+    def usable(self) -> list[ContextModel]:
+        return [context for context in self.contexts if not context.over]
+
+    def zombies(self) -> list[ContextModel]:
+        """Contexts that have lost their lease, and that nobody has told so."""
+        return [context for context in self.usable() if not self.holds(context)]
+
+    def orphans(self) -> list[tuple[str, str | None]]:
+        """Runs of the dead, each with its executor."""
+        held = [(run_id, run.executor) for run_id, run in self.runs.items() if run.executor]
+        return [(run_id, executor) for run_id, executor in held if executor not in self.alive]
+
+    def due(self) -> set[str]:
+        waiting = self.having("queued", "requires_action")
+        return {run.run.id for run in waiting if run.expires}
+
     def holds(self, context: ContextModel) -> bool:
         run = self.runs.get(context.run_id)
         return run is not None and run.executor == context.executor and run.fence == context.fence

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -25,7 +24,7 @@ from novasystem.runs.journal import write_one
 from novasystem.runs.transactions import MAX_INTERRUPTIONS, Ending
 from novasystem.storage.database import database_url
 from tests.http.figures import State
-from tests.runs.machine import Doors, picks
+from tests.runs.machine import Doors, picks, when
 from tests.runs.model import (
     KINDS,
     Breaking,
@@ -43,6 +42,7 @@ class Machine(Doors):
 
     steps = 0
 
+    @when(lambda model: model.having("queued"))
     @rule(pick=picks, limit=st.integers(1, 3))
     def claim(self, pick: int, limit: int) -> None:
         executor = self.model.alive[pick % len(self.model.alive)]
@@ -57,16 +57,16 @@ class Machine(Doors):
             assert run.fence == known.fence
             self._leased(run, executor)
 
-    def _context(self, pick: int) -> ContextModel | None:
-        usable = [context for context in self.model.contexts if not context.over]
-        return usable[pick % len(usable)] if usable else None
+    def _context(self, pick: int) -> ContextModel:
+        """Any that is in use, and often one that has lost its lease."""
+        zombies = self.model.zombies()
+        usable = zombies if zombies and pick % 3 == 0 else self.model.usable()
+        return usable[pick % len(usable)]
 
-    @precondition(lambda self: self.model.contexts)
+    @when(lambda model: model.usable())
     @rule(pick=picks, count=st.integers(1, 3), with_item=st.booleans())
     def emit(self, pick: int, count: int, with_item: bool) -> None:
         chosen = self._context(pick)
-        if chosen is None:
-            return
         key = chosen.context.run.thread_key
         for _ in range(count):
             number = next(self.numbers)
@@ -116,11 +116,11 @@ class Machine(Doors):
         context.unsure_written = False
         return True
 
-    @precondition(lambda self: self.model.contexts)
+    @when(lambda model: any(c.waiting or c.unsure for c in model.usable()))
     @rule(pick=picks, how=st.sampled_from([None] * 6 + ["before", "after"]))
     def commit(self, pick: int, how: str | None) -> None:
         chosen = self._context(pick)
-        if chosen is None or chosen.lost:
+        if chosen.lost:
             return
         if not (chosen.waiting or chosen.unsure):
             return
@@ -153,7 +153,7 @@ class Machine(Doors):
     def _fine(self, together: list[ContextModel], how: str | None) -> bool:
         return all([self._expect_batch(context, how) or context.lost for context in together])
 
-    @precondition(lambda self: self.model.contexts)
+    @when(lambda model: model.usable())
     @rule(
         pick=picks,
         status=st.sampled_from(
@@ -162,8 +162,6 @@ class Machine(Doors):
     )
     def end(self, pick: int, status: str) -> None:
         chosen = self._context(pick)
-        if chosen is None:
-            return
         context = chosen.context
         self.journals[chosen.executor]._waiting.pop(context, None)
         held = self.model.holds(chosen)
@@ -202,22 +200,21 @@ class Machine(Doors):
         chosen.over = True
         context.close()
 
+    @when(lambda model: model.having("in_progress", "cancelling") and not model.orphans())
     @rule(pick=picks)
     def kill(self, pick: int) -> None:
         """Its contexts stay, and go on writing."""
-        dead = self.model.alive.pop(pick % len(self.model.alive))
+        working = [run.executor for run in self.model.having("in_progress", "cancelling")]
+        dead = str(working[pick % len(working)])
+        self.model.alive.remove(dead)
         self.database.write_now(liveness.leave, dead)
         self._new_executor()
 
+    @when(lambda model: model.orphans())
     @rule()
     def take_over(self) -> None:
         found = self.database.read_now(pending.orphans)
-        expected = [
-            (run_id, run.executor)
-            for run_id, run in self.model.runs.items()
-            if run.executor is not None and run.executor not in self.model.alive
-        ]
-        assert found == expected
+        assert found == self.model.orphans()
         for run_id, executor in found:
             after = self.database.write_now(transactions.take_over, run_id, executor, KINDS)
             again = self.database.write_now(transactions.take_over, run_id, executor, KINDS)
@@ -273,7 +270,7 @@ def run_machine(url: URL, examples: int, steps: int) -> int:
 def test_whatever_happens_on_sqlite(tmp_path: Path, state: State) -> None:
     url = database_url(None, tmp_path)
     make_schema(url, tmp_path)
-    steps = run_machine(url, 200, 60)
+    steps = run_machine(url, 240, 60)
     state(f"{steps} steps")
     assert steps >= 10_000
 

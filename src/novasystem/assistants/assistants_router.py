@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from novasystem.assistants.answers import json_answer
 from novasystem.assistants.encode import assistant_object, deleted_object, list_object
 from novasystem.assistants.pages import PAGE_PARAMETERS, Page, check_query
-from novasystem.assistants.requests import assistant_values
+from novasystem.assistants.requests import assistant_values, shown_id
 from novasystem.assistants.schemas import AssistantCreate, AssistantUpdate
 from novasystem.assistants.service import Assistants
 from novasystem.http.body import DirectRoute, read_body, takes
@@ -40,7 +40,7 @@ async def list_assistants(request: Request) -> Response:
 @router.get("/{assistant_id}", summary="One assistant", openapi_extra=_ONE)
 async def get_assistant(request: Request) -> Response:
     check_query(request)
-    assistant_id = request.path_params["assistant_id"]
+    assistant_id = shown_id(request.path_params["assistant_id"], "assistant")
     assistant = await _service(request).get(owner_of(request), assistant_id)
     return json_answer(assistant_object(assistant))
 
@@ -54,7 +54,7 @@ async def update_assistant(request: Request) -> Response:
     """What is given takes the place of what was. Runs that have begun go on as they were."""
     check_query(request)
     values = assistant_values(await read_body(request, AssistantUpdate))
-    assistant_id = request.path_params["assistant_id"]
+    assistant_id = shown_id(request.path_params["assistant_id"], "assistant")
     assistant = await _service(request).update(owner_of(request), assistant_id, values)
     return json_answer(assistant_object(assistant))
 
@@ -63,6 +63,6 @@ async def update_assistant(request: Request) -> Response:
 async def delete_assistant(request: Request) -> Response:
     """Its threads and its past runs stay."""
     check_query(request)
-    assistant_id = request.path_params["assistant_id"]
+    assistant_id = shown_id(request.path_params["assistant_id"], "assistant")
     await _service(request).delete(owner_of(request), assistant_id)
     return json_answer(deleted_object(assistant_id, "assistant"))

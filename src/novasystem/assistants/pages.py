@@ -69,7 +69,7 @@ class Page:
         that is not in it: a list that began anew without a word would be read twice.
         """
         for name, cursor in (("after", self.after), ("before", self.before)):
-            if cursor is not None and known(cursor) is None:
+            if cursor is not None and ("\0" in cursor or known(cursor) is None):
                 raise InvalidRequest(
                     f"'{name}': nothing in this list has the id '{cursor[:80]}'.",
                     hint="It may have been deleted: begin the list again.",

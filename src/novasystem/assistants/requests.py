@@ -40,12 +40,14 @@ __all__ = [
     "message_items",
     "refuse_unknown",
     "run_request",
+    "shown_id",
     "thread_hex",
     "to_asked",
     "tool_outputs",
 ]
 
 _THREAD = re.compile(r"thread_([0-9a-f]{32})")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MODES = ("auto", "none", "required")
 _FILES = "files are not searched and no code is run here; functions are called"
 
@@ -56,6 +58,16 @@ def thread_hex(name: str) -> str:
     if found is None:
         raise NotFound("thread", name, param="thread_id")
     return found[1]
+
+
+def shown_id(given: str, what: str) -> str:
+    """``given``, where a ``what`` can have that id; raises ``NotFound``.
+
+    PostgreSQL takes no text with U+0000 in it, and so is never asked for one.
+    """
+    if _ID.fullmatch(given) is None:
+        raise NotFound(what, given, param=f"{what}_id")
+    return given
 
 
 def refuse_unknown(body: BaseModel, where: str = "") -> None:

@@ -9,6 +9,7 @@ from novasystem.assistants.requests import (
     message_items,
     refuse_unknown,
     run_request,
+    shown_id,
     thread_hex,
     tool_outputs,
 )
@@ -54,7 +55,8 @@ def _runs(request: Request) -> AssistantRuns:
 def _place(request: Request) -> tuple[str, str, str]:
     """Owner, stored thread id, run id."""
     path = request.path_params
-    return owner_of(request), thread_hex(path["thread_id"]), path["run_id"]
+    run_id = shown_id(path["run_id"], "run")
+    return owner_of(request), thread_hex(path["thread_id"]), run_id
 
 
 def _max_chars(request: Request) -> int:
@@ -72,7 +74,8 @@ async def create_thread_and_run(request: Request) -> Response:
     check_query(request)
     body = await read_body(request, ThreadRunCreate)
     runs, owner_id = _runs(request), owner_of(request)
-    assistant = await runs.assistant(owner_id, body.assistant_id, None)
+    assistant_id = shown_id(body.assistant_id, "assistant")
+    assistant = await runs.assistant(owner_id, assistant_id, None)
     given = body.thread or ThreadCreate()
     thread, run = await runs.start_with_thread(
         owner_id,
@@ -98,7 +101,8 @@ async def create_run(request: Request) -> Response:
     thread_id = thread_hex(request.path_params["thread_id"])
     body = await read_body(request, RunCreate)
     runs, owner_id = _runs(request), owner_of(request)
-    assistant = await runs.assistant(owner_id, body.assistant_id, thread_id)
+    assistant_id = shown_id(body.assistant_id, "assistant")
+    assistant = await runs.assistant(owner_id, assistant_id, thread_id)
     run = await runs.start(
         owner_id,
         thread_id,
@@ -202,6 +206,6 @@ async def list_steps(request: Request) -> Response:
 )
 async def get_step(request: Request) -> Response:
     check_query(request, ("include", "include[]"))
-    step_id = request.path_params["step_id"]
+    step_id = shown_id(request.path_params["step_id"], "step")
     run, step = await _runs(request).step(*_place(request), step_id)
     return json_answer(step_object(step, run))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from novasystem.wire.schemas import (
     MAX_TOOLS,
@@ -32,13 +32,24 @@ __all__ = [
 ]
 
 _MAX_MESSAGES = 10_000
+
+
+def _plain(text: str) -> str:
+    # PostgreSQL's text has no room for it.
+    if "\0" in text:
+        msg = "U+0000 cannot be part of it."
+        raise ValueError(msg)
+    return text
+
+
 _Key = Annotated[str, Field(min_length=1, max_length=64)]
 _Value = Annotated[str, Field(max_length=512)]
 
 Metadata = Annotated[dict[_Key, _Value], Field(max_length=16)]
-Model = Annotated[str, Field(min_length=1, max_length=512)]
-Name = Annotated[str, Field(max_length=256)]
-Description = Annotated[str, Field(max_length=512)]
+_Plain = AfterValidator(_plain)
+Model = Annotated[str, Field(min_length=1, max_length=512), _Plain]
+Name = Annotated[str, Field(max_length=256), _Plain]
+Description = Annotated[str, Field(max_length=512), _Plain]
 Instructions = Annotated[str, Field(max_length=256_000)]
 Tools = Annotated[list[ToolIn], Field(max_length=MAX_TOOLS)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -133,7 +144,7 @@ class Truncation(BaseModel):
     model_config = STRICT
 
     type: Literal["auto", "last_messages"]
-    last_messages: Annotated[int, Field(ge=1)] | None = None
+    last_messages: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class RunOptions(BaseModel):

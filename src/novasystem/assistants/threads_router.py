@@ -17,6 +17,7 @@ from novasystem.assistants.requests import (
     message_item,
     message_items,
     refuse_unknown,
+    shown_id,
     thread_hex,
 )
 from novasystem.assistants.schemas import (
@@ -131,6 +132,8 @@ async def list_messages(request: Request) -> Response:
     page = Page.of(request, "run_id")
     thread_id = thread_hex(request.path_params["thread_id"])
     run_id = request.query_params.get("run_id") or None
+    if run_id is not None:
+        shown_id(run_id, "run")
     found = await _service(request).messages(owner_of(request), thread_id, page, run_id)
     rows = (message_object(item, thread_id) for item in found.rows)
     return json_answer(list_object(rows, found.has_more))
@@ -140,7 +143,7 @@ async def list_messages(request: Request) -> Response:
 async def get_message(request: Request) -> Response:
     check_query(request)
     thread_id = thread_hex(request.path_params["thread_id"])
-    message_id = request.path_params["message_id"]
+    message_id = shown_id(request.path_params["message_id"], "message")
     item = await _service(request).message(owner_of(request), thread_id, message_id)
     return json_answer(message_object(item, thread_id))
 
@@ -155,7 +158,7 @@ async def update_message(request: Request) -> Response:
     body = await read_body(request, MetadataUpdate)
     refuse_unknown(body)
     thread_id = thread_hex(request.path_params["thread_id"])
-    message_id = request.path_params["message_id"]
+    message_id = shown_id(request.path_params["message_id"], "message")
     item = await _service(request).update_message(
         owner_of(request), thread_id, message_id, body.given
     )
@@ -168,6 +171,6 @@ async def update_message(request: Request) -> Response:
 async def delete_message(request: Request) -> Response:
     check_query(request)
     thread_id = thread_hex(request.path_params["thread_id"])
-    message_id = request.path_params["message_id"]
+    message_id = shown_id(request.path_params["message_id"], "message")
     await _service(request).delete_message(owner_of(request), thread_id, message_id)
     return json_answer(deleted_object(message_id, "thread.message"))

@@ -33,14 +33,14 @@ async def encode(
         yield _replace(shown, None)
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Rewound):
+            if isinstance(event, Event) and event.type == "text":
+                said.append((event.seq, event.data["text"]))
+                yield _chunk(event)
+            elif isinstance(event, Rewound):
                 said = [(seq, text) for seq, text in said if seq <= event.seq]
                 yield _replace("".join(text for _, text in said), event.seq)
             elif not isinstance(event, Event):
                 continue
-            elif event.type == "text":
-                said.append((event.seq, event.data["text"]))
-                yield _chunk(event)
             elif event.type == "status" and event.data["status"] in ENDED:
                 yield _end(event, conversation_id)
                 return
@@ -48,9 +48,10 @@ async def encode(
 
 
 def _chunk(event: Event) -> bytes:
-    head = b"id: %d\n" % event.seq if event.committed else b""
     text = orjson.dumps(event.data["text"])
-    return head + b'event: chunk\ndata: {"content":' + text + b"}\n\n"
+    if event.committed:
+        return b'id: %d\nevent: chunk\ndata: {"content":%b}\n\n' % (event.seq, text)
+    return b'event: chunk\ndata: {"content":%b}\n\n' % text
 
 
 def _replace(text: str, seq: int | None) -> bytes:

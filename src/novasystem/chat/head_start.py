@@ -26,9 +26,10 @@ __all__ = ["HeadStarts"]
 
 @dataclass(slots=True)
 class _HeadStart:
-    """``task`` gives the answer, and where in its thread the message was expected to be stored."""
+    """``position``: where in its thread the message was expected to be stored."""
 
-    task: "asyncio.Task[tuple[Accepted, int] | None]"
+    task: "asyncio.Task[Accepted]"
+    position: int
     stored: Item | None = None
 
 
@@ -42,29 +43,29 @@ class HeadStarts:
         self._begun: dict[str, _HeadStart] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def begin(
+    async def begin(
         self, run_id: str, owner_id: str, thread_id: str, message: str, model: str, *, new: bool
     ) -> None:
-        """Ask the engine now. ``new``: nobody can know the thread yet, so that it is empty."""
-        asking = self._ask(owner_id, thread_id, message, model, new=new)
-        self._begun[run_id] = _HeadStart(asyncio.create_task(asking))
+        """Ask the engine, without waiting for its answer. ``new``: nobody can know the thread yet,
+        so that it is empty.
 
-    async def _ask(
-        self, owner_id: str, thread_id: str, message: str, model: str, *, new: bool
-    ) -> tuple[Accepted, int] | None:
+        The thread is read before the turn is written and not meanwhile: two threads of Python
+        would wait for each other, and the engine for both.
+        """
         into = await room(self._registry, model)
         items, last = list[Item](), 0
         if not new:
             found = await self._database.read(_thread, owner_id, thread_id, into)
             if found is None:
-                return None
+                return
             items, last = found
         items.append(_message(message, last + 1))
         if len(items) > into.items or not surely_fit(items, into):
             # What is to be left out has to be written down, which the turn itself does.
-            return None
+            return
         request = GenerateRequest(model, (), limits=self._limits)
-        return await accepted(self._registry, request, fit(items)), last + 1
+        asking = asyncio.create_task(accepted(self._registry, request, fit(items)))
+        self._begun[run_id] = _HeadStart(asking, last + 1)
 
     def stored(self, run_id: str, item: Item) -> None:
         """The message was stored like this, in a transaction that is about to be committed."""
@@ -89,12 +90,12 @@ class HeadStarts:
             self.drop(run_id)
             raise
         stored = begun.stored
-        if found is None or stored is None or stored.position != found[1]:
+        if stored is None or stored.position != begun.position:
             self.drop(run_id)
             return None
         self._begun.pop(run_id, None)
-        shown = found[0].shown
-        return replace(found[0], shown=replace(shown, items=(*shown.items[:-1], stored)))
+        items = (*found.shown.items[:-1], stored)
+        return replace(found, shown=replace(found.shown, items=items))
 
     def drop(self, run_id: str) -> None:
         """Nobody will take it: the engine stops, if it was asked at all."""
@@ -108,8 +109,8 @@ class HeadStarts:
 async def _close(begun: _HeadStart) -> None:
     begun.task.cancel()
     [found] = await asyncio.gather(begun.task, return_exceptions=True)
-    if isinstance(found, tuple):
-        await found[0].events.aclose()
+    if isinstance(found, Accepted):
+        await found.events.aclose()
 
 
 def _thread(

@@ -61,7 +61,8 @@ async def chat(request: Request) -> Response:
             owner_id, UUID(conversation_id), body.message, body.model, run_id=run_id, new=new
         )
         try:
-            async with aclosing(encode(service.follow(run), conversation_id)) as encoded:
+            seen = service.follow(run, run.last_seq)
+            async with aclosing(encode(seen, conversation_id)) as encoded:
                 async for event in encoded:
                     yield event
         except RunFailed:

@@ -121,7 +121,7 @@ class Chat:
                 return []
 
             if self._runs.room(lane):
-                heads.begin(run_id, owner_id, thread_id, message, name, new=new)
+                await heads.begin(run_id, owner_id, thread_id, message, name, new=new)
             try:
                 run = await self._runs.start(begin, lane=lane, write=write, unseen="cancel")
             except BaseException:

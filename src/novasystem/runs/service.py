@@ -214,6 +214,9 @@ class Runs:
         feed = self._feed(run)
         watcher = feed.watch()
         last = min(after, run.last_seq)
+        if self._executor.has(run.id) and feed.committed == last:
+            # It is carried out here, and all that comes after is still to be shown.
+            watcher.restart()
         try:
             while True:
                 if watcher.behind:
@@ -243,7 +246,8 @@ class Runs:
                     elif isinstance(one, Rewound):
                         last = min(last, one.seq)
                     yield one
-                    if _says(one, ENDED):
+                    # Looked at for every token: most are not committed.
+                    if isinstance(one, Event) and one.committed and _says(one, ENDED):
                         return
         finally:
             feed.watchers.discard(watcher)

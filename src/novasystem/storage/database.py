@@ -230,6 +230,8 @@ def _engine(url: URL, *, writer: bool = False) -> Engine:
                 max_overflow=0,
                 pool_timeout=30,
                 pool_pre_ping=True,
+                # The newest first: what it has prepared is ready, and the others may idle.
+                pool_use_lifo=True,
                 connect_args={"connect_timeout": 10, "keepalives_idle": 30},
             )
         except (ModuleNotFoundError, NoSuchModuleError) as error:
