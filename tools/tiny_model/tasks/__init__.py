@@ -73,7 +73,7 @@ TASKS = {
     "memory": Task(lambda d: Sample(memory.conversation(d)), 5, 7),
     "never told": Task(lambda d: Sample(memory.never_told(d)), 0.5, 2),
     "talk": Task(_talk, 0.5, 1),
-    "tools": Task(tool_calls.conversation, 3, 34),
+    "tools": Task(tool_calls.conversation, 3, 70),
     "planner": Task(lambda d: Sample(agents.planner(d)), 5, 7),
     "executor": Task(lambda d: Sample(agents.executor(d)), 2, 3),
     "critic": Task(lambda d: Sample(agents.critic(d)), 1, 6),

@@ -62,7 +62,8 @@ def conversation(draw: Draw) -> Sample:
     Most of a sample is the list, which nothing is learnt from: several requests to one list give
     three times as many calls for the same tokens.
     """
-    tools = choose(draw, draw.pick((1, 1, 1, 1, 2, 2, 2, 3, 4)))
+    # Invented tools are where the list has to be read: the known ones are soon learnt by heart.
+    tools = choose(draw, draw.pick((1, 1, 1, 2, 2, 3, 4)), invented=0.45)
     messages = system_prompt(draw, 0.4)
     clear = not any(word in tool.name.lower() for tool in tools for word in CONFUSABLE)
     for _ in range(draw.pick((1, 2, 3, 4, 6, 8))):

@@ -101,11 +101,13 @@ def invent(draw: Draw) -> ToolKind:
     )
 
 
-def choose(draw: Draw, count: int, *, beside: BoundTool | None = None) -> list[BoundTool]:
-    """`count` tools that a request can tell apart; one in five is invented."""
+def choose(
+    draw: Draw, count: int, *, beside: BoundTool | None = None, invented: float = 0.2
+) -> list[BoundTool]:
+    """`count` tools that a request can tell apart; the share `invented` has never been before."""
     chosen: list[BoundTool] = [beside] if beside else []
     while len(chosen) < count + bool(beside):
-        kind = invent(draw) if draw.chance(0.2) else draw.pick(KINDS)
+        kind = invent(draw) if draw.chance(invented) else draw.pick(KINDS)
         tool = bind(draw, kind)
         if not any(tool.name == other.name or sound_alike(kind, other.kind) for other in chosen):
             chosen.append(tool)
