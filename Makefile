@@ -39,8 +39,8 @@ ollama: $(VENV)/.runtime ## Build a real Ollama for the tests, in a cache outsid
 TINY := $(or $(NOVA_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/novasystem)/tiny-model
 TINY_PYTHON := $(TINY)/venv/bin/python
 
-tiny-model: $(TINY)/venv/.ready ## Train nova-tiny anew: 75 minutes on two cores
-	$(TINY_PYTHON) -m tools.tiny_model.train --minutes 75
+tiny-model: $(TINY)/venv/.ready ## Train nova-tiny anew: two hours on two cores
+	$(TINY_PYTHON) -m tools.tiny_model.train --minutes 115
 	$(TINY_PYTHON) -m tools.tiny_model.export
 
 tiny-model-eval: $(TINY)/venv/.ready ## Measure nova-tiny, and write the figures into its card

@@ -12,6 +12,7 @@ from tools.perf import peers
 from tools.perf.contestants import Stage, stage
 from tools.perf.first_token import first_token
 from tools.perf.imports import imports
+from tools.perf.pages import thread_page
 from tools.perf.processes import LoadFailed
 from tools.perf.report import Figure, machine, show, write
 from tools.perf.requests import requests
@@ -29,6 +30,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "run_added": run_added,
     "run_rate": run_rate,
     "run_tokens": run_tokens,
+    "thread_page": thread_page,
     "memory": memory,
     "startup": startup,
     "imports": imports,

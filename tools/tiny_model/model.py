@@ -20,7 +20,7 @@ class ModelConfig:
     """Sizes of the network; the defaults are the shipped `nova-tiny`."""
 
     vocab_size: int = 1280
-    layers: int = 4
+    layers: int = 6
     width: int = 160
     heads: int = 5
     ffn_width: int = 480
