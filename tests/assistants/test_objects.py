@@ -1,9 +1,10 @@
 """Assistants, threads and messages: every field, changed and deleted."""
 
+import json
 import time
 from typing import Any
 
-from tests.assistants.asking import TOOL, USAGE, Asker
+from tests.assistants.asking import TOOL, USAGE, Asker, calls_stream
 from tests.http.wire import ask
 from tests.servers.answers import Stall, openai_stream
 
@@ -188,3 +189,29 @@ def test_a_conversation_of_the_chat_door_is_a_thread(asker: Asker) -> None:
     run = asker.run(thread_id, asker.assistant())
     assert run["status"] == "completed"
     assert len(asker.door.asked[1].json["messages"]) == 2
+
+
+def test_the_examples_of_the_description_can_be_sent(asker: Asker) -> None:
+    described = ask(asker.door.port, "GET", "/openapi.json").json
+    schemas = described["components"]["schemas"]
+    assistant_id, tried = asker.assistant(tools=[TOOL]), 0
+    for path, item in described["paths"].items():
+        body = item.get("post", {}).get("requestBody")
+        if not path.startswith(("/v1/assistants", "/v1/threads")) or body is None:
+            continue
+        name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for example in schemas[name]["examples"]:
+            asker.door.answers(calls_stream(), openai_stream(["a"], usage=USAGE))
+            thread_id = asker.thread("Hi.")
+            run = asker.run(thread_id, assistant_id)
+            message = asker.get(f"/threads/{thread_id}/messages")["data"][0]
+            if "submit" not in path:
+                asker.post(f"{asker.path(run)}/cancel", {})
+            ids = {"thread_id": thread_id, "run_id": run["id"], "message_id": message["id"]}
+            there = path.format(assistant_id=assistant_id, **ids).removeprefix("/v1")
+            text = json.dumps(example).replace("call_\\u2026", "call_1")
+            text = text.replace("asst_\\u2026", assistant_id).replace("nova-tiny", "scripted")
+            answer = asker.ask("POST", there, text.encode(), {"content-type": "application/json"})
+            assert answer.status in {200, 201}, (path, answer.text)
+            tried += 1
+    assert tried == 10

@@ -7,6 +7,7 @@ from novasystem.assistants.view import View
 from novasystem.runs.records import Event, Run
 from tests.assistants.asking import Shown, names, shown
 
+Raw = tuple[str, dict[str, Any]]
 REQUEST: dict[str, Any] = {
     "model": "scripted",
     "instructions": "",
@@ -48,28 +49,28 @@ RUN = Run(
     details=None,
     usage=None,
 )
-BEGUN = [
+BEGUN: list[Raw] = [
     ("status", {"status": "queued"}),
     ("status", {"status": "in_progress"}),
     ("message_begun", {"item_id": "msg_1", "step_id": "step_1"}),
     ("text", {"text": "Hel"}),
     ("text", {"text": "lo"}),
 ]
-CALLS = [
+CALLS: list[Raw] = [
     ("calls_begun", {"step_id": "step_2"}),
     ("call", {"index": 0, "id": "call_1", "name": "f", "arguments": ""}),
     ("call", {"index": 0, "arguments": "{}"}),
 ]
 
 
-def view(events: Sequence[tuple[str, dict[str, Any]]]) -> tuple[View, list[Shown]]:
+def view(events: Sequence[Raw]) -> tuple[View, list[Shown]]:
     seen, frames = View(RUN), list[bytes]()
     for seq, (type_, data) in enumerate(events, 1):
         frames += seen.apply(Event(seq, type_, data, 1000 + seq, committed=True))
     return seen, shown(b"".join(frames).decode()) if frames else []
 
 
-def told(before: Sequence[tuple[str, dict[str, Any]]], stored: int) -> list[Shown]:
+def told(before: Sequence[Raw], stored: int) -> list[Shown]:
     """What a watcher of ``before`` is told where only the first ``stored`` events hold."""
     void, _ = view(before)
     now, _ = view(before[:stored])
@@ -102,7 +103,12 @@ def test_pieces_of_a_call_that_were_lost_are_taken_back() -> None:
 
 
 def test_an_end_that_was_lost_opens_the_message_again() -> None:
-    ended = {"item_id": "msg_1", "step_id": "step_1", "text": "Hello", "reason": None}
+    ended: dict[str, Any] = {
+        "item_id": "msg_1",
+        "step_id": "step_1",
+        "text": "Hello",
+        "reason": None,
+    }
     ended |= {"usage": None, "tokens": 2, "exact": False}
     events = [*BEGUN, ("message_ended", ended)]
     (only,) = told(events, 5)
@@ -110,7 +116,7 @@ def test_an_end_that_was_lost_opens_the_message_again() -> None:
 
 
 def test_a_restart_voids_what_was_said_and_keeps_the_message() -> None:
-    again: list[tuple[str, dict[str, Any]]] = [
+    again: list[Raw] = [
         ("status", {"status": "queued", "interrupted": True}),
         ("status", {"status": "in_progress"}),
         ("restarted", {"item_id": "msg_1", "step_id": "step_1"}),
@@ -130,7 +136,7 @@ def test_a_restart_voids_what_was_said_and_keeps_the_message() -> None:
 
 
 def test_calls_whose_engine_leaves_numbers_out_have_no_gaps() -> None:
-    events: list[tuple[str, dict[str, Any]]] = [
+    events: list[Raw] = [
         *BEGUN[:2],
         CALLS[0],
         ("call", {"index": 3, "id": "call_1", "name": "f", "arguments": "{}"}),

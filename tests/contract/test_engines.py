@@ -160,6 +160,36 @@ async def test_chat_and_embeddings_at_the_same_time(subject: Subject) -> None:
     assert all(isinstance(events[-1], Finished) for events in found[:4])  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    "said", ["", "x", "What is 2+3?", "1234567890", "Ωμέγα \u2028 🙂\x00", "<|im_start|>user"]
+)
+async def test_tokens_are_counted_exactly_or_not_at_all(
+    subject: Subject, kind: str, said: str
+) -> None:
+    """What a text adds to a prompt is what was counted: the engine itself is the witness."""
+    if (await subject.engine.capabilities(MODEL)).load:
+        await subject.engine.load(MODEL)
+    counted = await subject.engine.count_tokens(MODEL, said)
+    if kind == "ollama":
+        assert counted is None
+        return
+    assert counted is not None
+
+    async def prompt_tokens(content: str) -> int:
+        events = await answer(subject, asked(content))
+        [usage] = [event for event in events if isinstance(event, Usage)]
+        assert usage.prompt_tokens is not None
+        return usage.prompt_tokens
+
+    # Between two dots, which are tokens of their own, so that nothing grows together.
+    alone = await subject.engine.count_tokens(MODEL, ".\n.")
+    around = await subject.engine.count_tokens(MODEL, f".\n{said}\n.")
+    assert alone is not None
+    assert around is not None
+    assert await prompt_tokens(f".\n{said}\n.") - await prompt_tokens(".\n.") == around - alone
+    assert abs((around - alone) - counted) <= 2
+
+
 async def test_a_model_that_is_not_there_is_not_found(subject: Subject) -> None:
     nobody = GenerateRequest("nobody", (Message("user", "Hi."),), sampling=GREEDY, limits=LIMITS)
     if subject.any_name:

@@ -17,6 +17,8 @@ async def audit(api: Api, ledger: Ledger) -> None:
         await _check_run(api, ledger, run_id, thread_id)
     for watch in ledger.watches:
         await _check_watch(api, watch)
+    for watch in ledger.chat_watches:
+        await _check_chat_watch(api, watch)
     for conversation, text in ledger.chats.items():
         await _check_chat(api, conversation, text)
 
@@ -84,6 +86,16 @@ async def _check_watch(api: Api, watch: Watch) -> None:
             there = stored.get(frame.number)
             assert there == frame, ("an event was lost or changed", frame, there)
     assert numbers[-1] == watch.last_number, ("the end was not seen", watch)
+
+
+async def _check_chat_watch(api: Api, watch: Watch) -> None:
+    """As for a run; a chat's stream has nothing but pieces, and an end."""
+    async with aclosing(api.events("GET", f"/api/v1/chat/{watch.thread_id}/events")) as events:
+        stored = {frame.number: frame async for frame in events}
+    for frame in watch.frames:
+        if frame.number is not None and frame.name != "replace":
+            there = stored.get(frame.number)
+            assert there == frame, ("an event was lost or changed", frame, there)
 
 
 async def _check_chat(api: Api, conversation: str, text: str) -> None:

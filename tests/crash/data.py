@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from novasystem.runs.state import ENDED
+from novasystem.runs.transactions import MAX_INTERRUPTIONS
 from novasystem.storage.tables import executors, items, run_events, run_steps, runs, threads
 
 __all__ = ["Data", "RunData", "opened"]
@@ -92,6 +93,7 @@ def check_run(run: RunData) -> None:
     assert events[-1][2]["status"] == row.status
     # Each lease is one execution: as many as the fence says, each begun by exactly one.
     assert Counter(statuses)["in_progress"] == row.fence, (row, statuses)
+    assert row.interruptions <= MAX_INTERRUPTIONS, row
     if row.status == "failed":
         assert row.error["code"] in {"interrupted", "call_interrupted"}, row.error
         assert row.error["message"]

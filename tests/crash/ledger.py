@@ -20,7 +20,8 @@ class Watch:
     """What one watcher of a run saw, over all its connections, in order.
 
     ``text`` is the answer as it would stand on a screen, with all that was taken back; ``calls``
-    are those that the run waits for.
+    are those that the run waits for. ``resumed`` counts broken connections, ``torn`` those of them
+    that broke in the middle of an answer.
     """
 
     thread_id: str
@@ -29,6 +30,11 @@ class Watch:
     text: str = ""
     calls: list[str] = field(default_factory=list)
     resumed: int = 0
+    torn: int = 0
+
+    def break_off(self) -> None:
+        self.resumed += 1
+        self.torn += bool(self.text) and self.frames[-1].name.endswith((".delta", "chunk"))
 
     @property
     def last_number(self) -> int:
@@ -50,15 +56,22 @@ class Ledger:
     executed: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     outputs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     watches: list[Watch] = field(default_factory=list)
+    chat_watches: list[Watch] = field(default_factory=list)
     chats: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     """What each run's answer is, where it was not cut short."""
 
     @property
+    def shown(self) -> int:
+        """Events that watchers have seen, with a number or without."""
+        return sum(len(watch.frames) for watch in (*self.watches, *self.chat_watches))
+
+    @property
     def acknowledged(self) -> int:
         """Items, events and outcomes that must not be lost."""
         messages = sum(map(len, self.messages.values()))
-        events = sum(f.number is not None for watch in self.watches for f in watch.frames)
+        watches = [*self.watches, *self.chat_watches]
+        events = sum(f.number is not None for watch in watches for f in watch.frames)
         outputs = sum(map(len, self.outputs.values()))
         others = len(self.runs) + len(self.cancelled) + len(self.said) + len(self.chats)
         return messages + events + outputs + others

@@ -1,4 +1,4 @@
-"""What a user sees of it: ``nova serve`` is killed in the middle of an answer, and started again."""
+"""What a user sees: ``nova serve`` is killed in the middle of an answer, and started again."""
 
 from collections.abc import Iterable
 from pathlib import Path

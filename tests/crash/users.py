@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
@@ -28,11 +29,15 @@ class Users:
         self.over = False
 
     async def work(self) -> None:
-        """Everyone at once, until each has what he asked for."""
-        users = [self.post(), self.post(), self.watch(), self.watch(), self.watch()]
-        users += [self.call_tools(), self.call_tools(), self.chat(), self.chat()]
-        users += [self.cancel(), self.wait()]
-        await asyncio.gather(*users)
+        """Everyone at once, each again and again, until all have what they asked for last."""
+        tasks = [self.post, self.watch, self.watch, self.watch, self.stream_tools, self.call_tools]
+        tasks += [self.chat, self.chat, self.cancel, self.wait]
+        await asyncio.gather(*(self._again(task) for task in tasks))
+
+    async def _again(self, task: Callable[[], Awaitable[None]]) -> None:
+        await task()
+        while not self.over:
+            await task()
 
     async def post(self) -> None:
         """Messages one after another, each of them once."""
@@ -43,7 +48,7 @@ class Users:
             await self._post(thread_id, f"m {uuid4().hex}")
 
     async def watch(self) -> None:
-        pieces = self._random.randint(5, 40)
+        pieces = self._random.randint(10, 60)
         thread_id = await self._thread()
         await self._post_surely(thread_id, f"slowly {pieces} 0.01")
         watch = await self._watch_run(thread_id)
@@ -101,9 +106,10 @@ class Users:
     async def chat(self) -> None:
         """A turn that stops where its watcher leaves, so that a kill ends it."""
         conversation = str(uuid4())
-        pieces = self._random.randint(3, 15)
+        pieces = self._random.randint(5, 30)
         body = {"message": f"slowly {pieces} 0.01", "conversation_id": conversation}
         watch = Watch(conversation, "")
+        self._ledger.chat_watches.append(watch)
         again = f"/api/v1/chat/{conversation}/events"
         asked: tuple[str, str, Any] = ("POST", "/api/v1/chat", {**body, "model": MODEL})
         while True:
@@ -115,7 +121,7 @@ class Users:
                 break
             except Broken:
                 asked = ("GET", again, None)
-                watch.resumed += 1
+                watch.break_off()
             except Refused as refusal:
                 # It never began, or was never heard of; then it may be said again.
                 if refusal.status != 404 or watch.last_number:
@@ -230,7 +236,7 @@ class Users:
                 async for frame in events:
                     self._show(watch, frame)
         except Broken:
-            watch.resumed += 1
+            watch.break_off()
             return False
         return True
 

@@ -149,6 +149,57 @@ def test_a_worker_killed_in_a_turn_is_replaced_and_the_turn_ends(crew: Crew) -> 
             assert "event: done" in answer.text
 
 
+def begun_run(line: Line) -> str:
+    """A run of an assistant on a thread of its own, carried out by this worker; its path."""
+    assistant = line.ask("POST", "/v1/assistants", {"model": "scripted"}).json["id"]
+    thread = {"messages": [{"role": "user", "content": "Hi."}]}
+    asked = {"assistant_id": assistant, "thread": thread}
+    run = line.ask("POST", "/v1/threads/runs", asked).json
+    return f"/v1/threads/{run['thread_id']}/runs/{run['id']}"
+
+
+def status(line: Line, run: str) -> str:
+    return str(line.ask("GET", run).json["status"])
+
+
+def test_a_run_is_cancelled_through_another_worker(crew: Crew) -> None:
+    crew.door.answers(ENDLESS)
+    with crew.lines() as (one, other):
+        run = begun_run(one)
+        eventually(lambda: crew.door.asked, 30)
+        assert other.ask("POST", f"{run}/cancel").json["status"] in {"cancelling", "cancelled"}
+        eventually(lambda: status(other, run) == "cancelled", 30)
+        eventually(lambda: crew.door.asked[0].client_left_at_ns, 10)
+        assert status(one, run) == "cancelled"
+
+
+def test_a_run_of_a_worker_that_is_killed_is_carried_on_by_another(crew: Crew) -> None:
+    crew.door.answers(ENDLESS, openai_stream(["carried", " on"]))
+    with crew.lines() as (one, other):
+        run = begun_run(one)
+        eventually(lambda: crew.door.asked, 30)
+        os.kill(one.pid, signal.SIGKILL)
+        eventually(lambda: status(other, run) == "completed", 60)
+        messages = other.ask("GET", f"{run.rpartition('/runs/')[0]}/messages").json["data"]
+        said = [message["content"][0]["text"]["value"] for message in messages]
+        assert said == ["carried on", "Hi."]
+        assert len(crew.door.asked) == 2
+
+
+def test_a_worker_that_is_told_to_end_is_replaced_and_its_llama_goes_on(crew: Crew) -> None:
+    first, other = crew.two()
+    llamas = crew.llamas
+    crew.door.answers(SLOW)
+    with crew.line(first) as line:
+        stream = line.stream(CHAT, {"message": "Hi."})
+        stream.next()
+        os.kill(first, signal.SIGTERM)
+        assert stream.rest()[-1].name == "done"
+    eventually(lambda: not alive(first), 30)
+    assert other in crew.two()
+    assert crew.llamas == llamas
+
+
 def test_a_llama_that_dies_is_started_again_for_all(crew: Crew) -> None:
     with crew.lines() as lines:
         for _ in range(2):

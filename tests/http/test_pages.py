@@ -85,13 +85,17 @@ def test_a_page_loads_from_here_alone(door: Door, path: str) -> None:
 def test_the_description_shows_examples_of_every_body(door: Door) -> None:
     described = ask(door.port, "GET", "/openapi.json").json
     posts = {path: item["post"] for path, item in described["paths"].items() if "post" in item}
-    assert set(posts) >= {"/api/v1/chat", "/v1/chat/completions", "/v1/embeddings"}
+    stateless = {"/api/v1/chat", "/v1/chat/completions", "/v1/embeddings"}
+    assert set(posts) >= stateless
     for path, operation in posts.items():
         assert operation["summary"]
+        if "requestBody" not in operation:
+            continue
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         name = schema["$ref"].rpartition("/")[2]
         examples = described["components"]["schemas"][name]["examples"]
-        for example in examples:
+        # Those of the assistants are tried where there is something for them to name.
+        for example in examples if path in stateless else ():
             example = {**example, "model": "scripted"}
             door.answers(openai_stream(["a"]))
             if path != "/v1/embeddings":

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,10 +37,11 @@ from tests.runs.model import (
 )
 from tests.storage.databases import empty
 
+F = TypeVar("F", bound=Callable[..., None])
 picks = st.integers(min_value=0, max_value=10**6)
 
 
-def when(condition: Callable[[Model], object]) -> Any:
+def when(condition: Callable[[Model], object]) -> Callable[[F], F]:
     """A step that would do nothing is no step."""
     return precondition(lambda machine: bool(condition(machine.model)))
 
@@ -72,19 +73,26 @@ class Doors(RuleBasedStateMachine):
 
     # Threads
 
-    @when(lambda model: len(model.threads) < len(LETTERS))
-    @rule(letter=st.sampled_from(LETTERS))
+    @rule(
+        what=st.sampled_from(["create", "add", "add", "add", "delete"]),
+        letter=st.sampled_from(LETTERS),
+        count=st.integers(1, 3),
+    )
+    def use_thread(self, what: str, letter: str, count: int) -> None:
+        if what == "create" or letter not in self.model.threads:
+            self.create_thread(letter)
+        elif what == "add":
+            self.add_items(letter, count)
+        else:
+            self.delete_thread(letter)
+
     def create_thread(self, letter: str) -> None:
         made = self.database.write_now(threads.create, letter, "local")
         known = self.model.threads.setdefault(letter, ThreadModel(made.key))
         assert (made.key, made.active_run) == (known.key, known.active)
 
-    @when(lambda model: len(model.threads) > 1)
-    @rule(letter=st.sampled_from(LETTERS))
     def delete_thread(self, letter: str) -> None:
-        known = self.model.threads.pop(letter, None)
-        if known is None:
-            return
+        known = self.model.threads.pop(letter)
         gone = self.database.write_now(threads.delete, known.key)
         assert set(gone) == {
             run_id for run_id, run in self.model.runs.items() if run.thread == letter
@@ -92,11 +100,8 @@ class Doors(RuleBasedStateMachine):
         for run_id in gone:
             del self.model.runs[run_id]
 
-    @rule(letter=st.sampled_from(LETTERS), count=st.integers(1, 3))
     def add_items(self, letter: str, count: int) -> None:
-        thread = self.model.threads.get(letter)
-        if thread is None:
-            return
+        thread = self.model.threads[letter]
         new = [NewItem("message", "x", role="user") for _ in range(count)]
         added = self.database.write_now(threads.add, thread.key, new)
         thread.items += [item.id for item in added]
@@ -117,7 +122,8 @@ class Doors(RuleBasedStateMachine):
     def start(self, letter: str | None, kind: str, here: bool, expires: bool, pick: int) -> None:
         thread = None if letter is None else self.model.threads.get(letter)
         if letter is not None and thread is None:
-            return
+            self.create_thread(letter)
+            thread = self.model.threads[letter]
         executor = self.model.alive[pick % len(self.model.alive)] if here else None
         new = NewRun(
             kind,
@@ -175,8 +181,21 @@ class Doors(RuleBasedStateMachine):
         wanted = active if active and pick % 4 else list(self.model.runs.values())
         return wanted[pick % len(wanted)]
 
-    @when(lambda model: model.runs)
-    @rule(pick=picks)
+    @when(lambda model: model.having(*ACTIVE))
+    @rule(
+        pick=picks,
+        what=st.sampled_from(["cancel", "go on", "go on", "expire"]),
+        here=st.booleans(),
+        any_status=st.booleans(),
+    )
+    def decide(self, pick: int, what: str, here: bool, any_status: bool) -> None:
+        if what == "expire" and self.model.due():
+            self.expire()
+        elif what == "go on" and self.model.having("requires_action"):
+            self.go_on(pick, here, any_status)
+        else:
+            self.cancel(pick)
+
     def cancel(self, pick: int) -> None:
         run = self._run(pick)
         try:
@@ -191,8 +210,6 @@ class Doors(RuleBasedStateMachine):
             self._ended(run, "cancelled")
         assert after.status == run.status
 
-    @when(lambda model: model.having("requires_action"))
-    @rule(pick=picks, here=st.booleans(), any_status=st.booleans())
     def go_on(self, pick: int, here: bool, any_status: bool) -> None:
         waiting = self.model.having("requires_action")
         run = self._run(pick) if any_status else waiting[pick % len(waiting)]
@@ -217,8 +234,6 @@ class Doors(RuleBasedStateMachine):
             run.log.append(("status", "in_progress"))
             self._leased(after, executor)
 
-    @when(lambda model: model.due())
-    @rule()
     def expire(self) -> None:
         due = self.model.due()
         assert self.database.read_now(pending.overdue, 0) == []

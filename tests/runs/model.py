@@ -136,6 +136,10 @@ class Model:
         held = [(run_id, run.executor) for run_id, run in self.runs.items() if run.executor]
         return [(run_id, executor) for run_id, executor in held if executor not in self.alive]
 
+    def working(self) -> list[str]:
+        """The executors that are alive and carry something out."""
+        return [name for name in self.alive if any(r.executor == name for r in self.runs.values())]
+
     def due(self) -> set[str]:
         waiting = self.having("queued", "requires_action")
         return {run.run.id for run in waiting if run.expires}

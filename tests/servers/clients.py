@@ -16,7 +16,7 @@ __all__ = ["VERSIONS", "NoClient", "client_python"]
 
 VERSIONS = ("3.52.0", "2.54.0", "1.109.1")
 _ROOT = Path(__file__).parents[2]
-_LIMIT_S = 150
+_LIMIT_S = 160
 
 
 class NoClient(Exception):

@@ -20,9 +20,10 @@ from novasystem.storage.database import Database
 from novasystem.threads import store
 from novasystem.threads.queue import ThreadQueue
 from novasystem.threads.records import Item, NewItem
-from novasystem.turns.answer import answer, settle, spoken
+from novasystem.turns.answer import answer
 from novasystem.turns.asking import ask
 from novasystem.turns.fitting import estimate
+from novasystem.turns.kept import settle, spoken
 from novasystem.turns.tokens import count
 from novasystem.turns.window import look_back
 

@@ -61,8 +61,8 @@ def insert(
     run_id = new.id or new_id("run")
     now = now_ms()
     if new.thread_key is not None:
-        held = connection.execute(
-            statements.HOLD, {"of_key": new.thread_key, "active_run": run_id, "updated_at": now}
+        held = statements.HOLD(
+            connection, {"of_key": new.thread_key, "active_run": run_id, "updated_at": now}
         )
         if held.rowcount != 1:
             thread = sa.select(threads.c.active_run).where(threads.c.key == new.thread_key)
@@ -89,7 +89,7 @@ def insert(
         "interruptions": 0,
         "last_seq": last_seq,
     }
-    key = connection.execute(statements.INSERT, values).scalar_one()
+    key = statements.INSERT(connection, values).scalar_one()
     absent = dict.fromkeys(("ended_at", "error", "details", "usage"))
     return Run(**{**absent, **values, "key": key, "thread_id": new.thread_id})
 
@@ -152,7 +152,7 @@ def lock_fenced(connection: Connection, run: Run) -> RunStatus:
 
 def lock_lease(connection: Connection, run: Run) -> tuple[RunStatus, int]:
     """As :func:`lock_fenced`, and how far the log goes."""
-    row = connection.execute(statements.FENCED, {"of_key": run.key}).one_or_none()
+    row = statements.FENCED(connection, {"of_key": run.key}).one_or_none()
     if row is None or row.fence != run.fence or row.executor != run.executor:
         raise FencedOut(run.id)
     return row.status, row.last_seq
@@ -176,7 +176,7 @@ def advance(connection: Connection, run: Run, first_seq: int, last_seq: int) -> 
     """
     lease = {"of_key": run.key, "of_fence": run.fence, "of_executor": run.executor}
     change = {**lease, "of_last_seq": first_seq - 1, "last_seq": last_seq}
-    if connection.execute(statements.ADVANCE, change).rowcount == 1:
+    if statements.ADVANCE(connection, change).rowcount == 1:
         return True
     held = [runs.c.key == run.key, runs.c.fence == run.fence, runs.c.executor == run.executor]
     known = connection.scalar(sa.select(runs.c.last_seq).where(*held))
@@ -186,7 +186,7 @@ def advance(connection: Connection, run: Run, first_seq: int, last_seq: int) -> 
 
 
 def update(connection: Connection, run_key: int, **values: Any) -> None:
-    connection.execute(statements.UPDATE, {"of_key": run_key, **values})
+    statements.UPDATE(connection, {"of_key": run_key, **values})
 
 
 def set_metadata(connection: Connection, run_key: int, metadata: Mapping[str, str]) -> None:
@@ -197,13 +197,13 @@ def free_thread(connection: Connection, run: Run) -> None:
     """Let the next run have the thread."""
     if run.thread_key is not None:
         free = {"of_key": run.thread_key, "of_run": run.id, "active_run": None}
-        connection.execute(statements.FREE, {**free, "updated_at": now_ms()})
+        statements.FREE(connection, {**free, "updated_at": now_ms()})
 
 
 def append(connection: Connection, run_key: int, first_seq: int, events: Sequence[Raw]) -> None:
     """One batch of the log; the caller has checked the fence and sets ``last_seq``."""
-    connection.execute(
-        statements.APPEND,
+    statements.APPEND(
+        connection,
         {
             "run_key": run_key,
             "first_seq": first_seq,
@@ -219,7 +219,7 @@ def exists(connection: Connection, run_key: int) -> bool:
 
 def events_after(connection: Connection, run_key: int, seq: int) -> list[Event]:
     """Every stored event with a higher number, in order."""
-    batches = connection.execute(statements.EVENTS, {"of_run": run_key, "of_seq": seq})
+    batches = statements.EVENTS(connection, {"of_run": run_key, "of_seq": seq})
     return [
         Event(number, type_, data, at_ms, committed=True)
         for first_seq, batch in batches
@@ -247,7 +247,7 @@ def insert_step(
         "details": details,
         "created_at": now_ms() if created_at is None else created_at,
     }
-    key = connection.execute(statements.INSERT_STEP, values).scalar_one()
+    key = statements.INSERT_STEP(connection, values).scalar_one()
     return Step(key=key, error=None, usage=None, ended_at=None, **values)
 
 
@@ -269,16 +269,16 @@ def end_step(
     }
     if details is not None:
         values["details"] = details
-    connection.execute(statements.UPDATE_STEP, {"of_id": step_id, **values})
+    statements.UPDATE_STEP(connection, {"of_id": step_id, **values})
 
 
 def set_step_details(connection: Connection, step_id: str, details: Mapping[str, Any]) -> None:
-    connection.execute(statements.UPDATE_STEP, {"of_id": step_id, "details": details})
+    statements.UPDATE_STEP(connection, {"of_id": step_id, "details": details})
 
 
 def end_open_steps(connection: Connection, run_key: int, status: StepStatus, ended_at: int) -> None:
     """What a run that ended had left open; of a call nobody knows whether it had its effect."""
-    connection.execute(statements.END_STEPS, {"of_run": run_key, "end": status, "at": ended_at})
+    statements.END_STEPS(connection, {"of_run": run_key, "end": status, "at": ended_at})
 
 
 def get_step(connection: Connection, run_key: int, step_id: str) -> Step | None:

@@ -14,13 +14,14 @@ from sqlalchemy.engine import Connection
 
 from novasystem.errors import StorageUnavailable
 from novasystem.storage.database import Database
+from novasystem.storage.statements import Prepared
 
 __all__ = ["Notices", "notify"]
 
 _CHANNEL = "novasystem"
 # PostgreSQL takes at most 8,000 bytes a notice.
 _MAX_CHARS = 7_000
-_NOTIFY = sa.select(sa.func.pg_notify(_CHANNEL, sa.bindparam("payload")))
+_NOTIFY = Prepared(sa.select(sa.func.pg_notify(_CHANNEL, sa.bindparam("payload", type_=sa.Text))))
 _RETRY_S = 1.0
 _LOOK_S = 1.0
 
@@ -36,7 +37,7 @@ def notify(connection: Connection, *words: str) -> None:
     for word in [*words, None]:
         if part and (word is None or size + len(word) > _MAX_CHARS):
             payload = "\n".join(part)
-            connection.execute(_NOTIFY, {"payload": payload})
+            _NOTIFY(connection, {"payload": payload})
             part, size = [], 0
         if word is not None:
             part.append(word)

@@ -11,6 +11,7 @@ from novasystem.errors import NotFound
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.storage.notices import notify
 from novasystem.storage.paging import paged
+from novasystem.storage.statements import Prepared
 from novasystem.storage.tables import items, runs, threads
 from novasystem.threads.records import Item, NewItem, Thread
 
@@ -35,28 +36,34 @@ __all__ = [
 
 _ID_PREFIX = {"message": "msg", "tool_call": "call", "tool_result": "out"}
 
-# What every turn needs is built once: that takes several times what it takes to carry it out.
+# What every turn needs is prepared once.
 _FIND = sa.select(threads).where(
     threads.c.id == sa.bindparam("of_id"), threads.c.owner_id == sa.bindparam("of_owner")
 )
-_GROW = (
+_GROW = Prepared(
     sa.update(threads)
     .where(threads.c.key == sa.bindparam("of_key"))
     .values(last_position=threads.c.last_position + sa.bindparam("more"))
     .returning(threads.c.last_position)
 )
-_INSERT_ONE = sa.insert(items).returning(items.c.key)
+_LAST = (
+    sa.select(items)
+    .where(items.c.thread_key == sa.bindparam("of_key"))
+    .order_by(items.c.position.desc())
+    .limit(sa.bindparam("most"))
+)
+_INSERT_ONE = Prepared(sa.insert(items).returning(items.c.key))
 _INSERT = sa.insert(items).returning(items.c.key, sort_by_parameter_order=True)
-_UPDATE_ID = sa.update(items).where(items.c.id == sa.bindparam("of_id"))
-_UPDATE_KEY = sa.update(items).where(items.c.key == sa.bindparam("of_key"))
+_UPDATE_ID = Prepared(sa.update(items).where(items.c.id == sa.bindparam("of_id")))
+_UPDATE_KEY = Prepared(sa.update(items).where(items.c.key == sa.bindparam("of_key")))
 
 
 @functools.cache
-def _create(dialect: str) -> Any:
+def _create(dialect: str) -> Prepared:
     from sqlalchemy.dialects import postgresql, sqlite
 
     insert = (sqlite if dialect == "sqlite" else postgresql).insert
-    return insert(threads).on_conflict_do_nothing().returning(threads.c.key)
+    return Prepared(insert(threads).on_conflict_do_nothing().returning(threads.c.key))
 
 
 def create(
@@ -81,7 +88,7 @@ def create(
     }
     insert = _create(connection.dialect.name)
     while True:
-        key = connection.execute(insert, values).scalar_one_or_none()
+        key = insert(connection, values).scalar_one_or_none()
         if key is not None:
             return Thread(key=key, **values)
         found = find(connection, thread_id, owner_id)
@@ -143,7 +150,7 @@ def add(connection: Connection, thread_key: int, new: Sequence[NewItem]) -> list
         return []
     now = now_ms()
     grown = {"of_key": thread_key, "more": len(new), "updated_at": now}
-    last: int | None = connection.execute(_GROW, grown).scalar_one_or_none()
+    last: int | None = _GROW(connection, grown).scalar_one_or_none()
     if last is None:
         raise NotFound("thread", str(thread_key), param="thread_id")
     rows = [
@@ -151,7 +158,7 @@ def add(connection: Connection, thread_key: int, new: Sequence[NewItem]) -> list
         for position, item in enumerate(new, last - len(new) + 1)
     ]
     if len(rows) == 1:
-        keys = [connection.execute(_INSERT_ONE, rows[0]).scalar_one()]
+        keys = [_INSERT_ONE(connection, rows[0]).scalar_one()]
     else:
         keys = list(connection.scalars(_INSERT, rows))
     return [Item(key=key, **row) for key, row in zip(keys, rows, strict=True)]
@@ -194,8 +201,8 @@ def end_item(
     """Complete a message that was being written; with a reason it stays incomplete."""
     now = now_ms() if ended_at is None else ended_at
     complete = incomplete_reason is None
-    connection.execute(
-        _UPDATE_ID,
+    _UPDATE_ID(
+        connection,
         {
             "of_id": item_id,
             "content": content,
@@ -246,7 +253,8 @@ def list_items(
 
 def last_items(connection: Connection, thread_key: int, limit: int) -> list[Item]:
     """The newest ``limit`` items, oldest first."""
-    return list_items(connection, thread_key, limit=limit, ascending=False)[::-1]
+    found = connection.execute(_LAST, {"of_key": thread_key, "most": limit})
+    return [Item(**row) for row in found.mappings()][::-1]
 
 
 def count_items(connection: Connection, thread_key: int) -> int:
@@ -261,7 +269,7 @@ def items_of_run(connection: Connection, run_id: str) -> list[Item]:
 
 def set_token_count(connection: Connection, item_key: int, tokens: int, *, exact: bool) -> None:
     counted = {"token_count": tokens, "token_count_exact": exact}
-    connection.execute(_UPDATE_KEY, {"of_key": item_key, **counted})
+    _UPDATE_KEY(connection, {"of_key": item_key, **counted})
 
 
 def update_item(connection: Connection, item_key: int, metadata: Mapping[str, str]) -> None:

@@ -13,6 +13,8 @@ The events of a turn, in the run's log::
     calls_ended    {step_id, tool_calls}         the same with their outputs
     calls_dropped  {step_id}                     an interrupted turn had begun them; they are void
     restarted      {item_id, step_id}            what was said of the open message is void
+    fitted         {left_out_items}              older items that the model was not shown
+    counted        {item_id, tokens}             a message's tokens, by the engine's own count
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -35,26 +37,12 @@ from novasystem.engines.registry import Registry
 from novasystem.engines.requests import GenerateRequest, ToolCall
 from novasystem.runs import store as run_store
 from novasystem.runs.context import RunContext
-from novasystem.runs.records import Event, Run, StepStatus
-from novasystem.runs.state import RunStatus
-from novasystem.runs.store import Raw
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.threads import store
 from novasystem.threads.records import NewItem
 from novasystem.turns.fitting import estimate
 
-__all__ = ["Answer", "answer", "settle", "spoken"]
-
-_WHY: dict[RunStatus, str] = {
-    "cancelled": "run_cancelled",
-    "failed": "run_failed",
-    "expired": "run_expired",
-}
-_STEP: dict[RunStatus, StepStatus] = {
-    "cancelled": "cancelled",
-    "failed": "failed",
-    "expired": "expired",
-}
+__all__ = ["Answer", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +196,8 @@ class _Turn:
             )
             run_store.end_step(connection, step_id, "completed", usage=usage, ended_at=at_ms)
 
-        ended = {"item_id": item_id, "step_id": step_id, "text": text, "reason": why}
-        ended |= {"usage": usage, "tokens": tokens, "exact": counted is not None}
+        ended: dict[str, Any] = {"item_id": item_id, "step_id": step_id, "text": text}
+        ended |= {"reason": why, "usage": usage, "tokens": tokens, "exact": counted is not None}
         self._context.emit("message_ended", ended, write, at_ms)
 
     def _write_calls(self, calls: Sequence[ToolCall]) -> None:
@@ -305,37 +293,3 @@ async def _broken_off(context: RunContext) -> tuple[str | None, str | None]:
             lambda connection: run_store.end_step(connection, dropped, "cancelled"),
         )
     return item_id, step_id
-
-
-def spoken(events: Sequence[Event]) -> tuple[str | None, str | None, str]:
-    """The last message of ``events``: its text, and its item and step where it is still open."""
-    item_id: str | None = None
-    step_id: str | None = None
-    text: list[str] = []
-    for event in events:
-        if event.type == "message_begun":
-            item_id, step_id = event.data["item_id"], event.data["step_id"]
-            text = []
-        elif event.type == "text":
-            text.append(event.data["text"])
-        elif event.type == "restarted":
-            text = []
-        elif event.type == "message_ended":
-            item_id = step_id = None
-    return item_id, step_id, "".join(text)
-
-
-def settle(connection: Connection, run: Run, status: RunStatus) -> Sequence[Raw]:
-    """Keep what a turn that was cut short had said, marked as incomplete."""
-    events = run_store.events_after(connection, run.key, 0)
-    item_id, step_id, text = spoken(events)
-    if item_id is None or step_id is None:
-        return []
-    why, at_ms = _WHY[status], now_ms()
-    tokens = estimate(text)
-    store.end_item(
-        connection, item_id, text, token_count=tokens, incomplete_reason=why, ended_at=at_ms
-    )
-    run_store.end_step(connection, step_id, _STEP[status], ended_at=at_ms)
-    ended = {"item_id": item_id, "step_id": step_id, "text": text, "reason": why, "usage": None}
-    return [("message_ended", {**ended, "tokens": tokens, "exact": False}, at_ms)]

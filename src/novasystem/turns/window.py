@@ -19,8 +19,6 @@ __all__ = ["Room", "fit_exactly", "look_back", "newest", "room", "save_counts", 
 _UNKNOWN_ITEMS = 2_000
 _ANSWER_SHARE = 4
 _COUNT_AT_ONCE = 8
-# How far past the budget, by estimate, items are worth being counted.
-_REACH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +136,26 @@ def _most(item: Item) -> int:
 
 
 async def _count(registry: Registry, shown: Sequence[Item], into: Room) -> list[Item]:
-    """Those near enough to be shown whose tokens were not counted yet, with their counts."""
+    """Those that may be shown and whose tokens were not counted yet, with their counts."""
     assert into.tokens is not None
-    near = fit(shown, _REACH * into.tokens, into.last_messages).items
-    unsure = [item for item in reversed(near) if not item.token_count_exact]
+    newest_first = fit(shown, None, into.last_messages).items[::-1]
     counted: list[Item] = []
-    for start in range(0, len(unsure), _COUNT_AT_ONCE):
-        some = unsure[start : start + _COUNT_AT_ONCE]
-        counts = await asyncio.gather(*(count(registry, into.model, i.content) for i in some))
+    used = 0
+    for start in range(0, len(newest_first), _COUNT_AT_ONCE):
+        some = newest_first[start : start + _COUNT_AT_ONCE]
+        unsure = [item for item in some if not item.token_count_exact]
+        counts = await asyncio.gather(*(count(registry, into.model, i.content) for i in unsure))
         if not all(exact for _, exact in counts):
             # Its engine cannot tell, or not now: the estimates have to do.
             break
         counted += [
             replace(item, token_count=tokens, token_count_exact=True)
-            for item, (tokens, _) in zip(some, counts, strict=True)
+            for item, (tokens, _) in zip(unsure, counts, strict=True)
         ]
+        used += len(some) * PER_MESSAGE + sum(tokens for tokens, _ in counts)
+        used += sum(item.token_count or 0 for item in some if item.token_count_exact)
+        if used > into.tokens:
+            break
     return counted
 
 

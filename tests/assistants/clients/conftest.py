@@ -18,7 +18,7 @@ __all__ = ["state"]
 
 Walks = dict[str, dict[str, Any]]
 _ROOT = Path(__file__).parents[3]
-_LIMIT_S = 150
+_LIMIT_S = 300
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,9 @@ from tests.assistants.clients.walks.__main__ import walks
 from tests.http.figures import State
 from tests.servers.clients import VERSIONS
 
+# The first test of a version takes all its walks, and may have to install it before.
+pytestmark = pytest.mark.timeout(480)
+
 
 @pytest.mark.parametrize("walk", walks())
 @pytest.mark.parametrize("version", VERSIONS)
