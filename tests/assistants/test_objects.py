@@ -211,7 +211,8 @@ def test_the_examples_of_the_description_can_be_sent(asker: Asker) -> None:
             there = path.format(assistant_id=assistant_id, **ids).removeprefix("/v1")
             text = json.dumps(example).replace("call_\\u2026", "call_1")
             text = text.replace("asst_\\u2026", assistant_id).replace("nova-tiny", "scripted")
-            answer = asker.ask("POST", there, text.encode(), {"content-type": "application/json"})
+            headers = {"content-type": "application/json", "prefer": "wait=60"}
+            answer = asker.ask("POST", there, text.encode(), headers)
             assert answer.status in {200, 201}, (path, answer.text)
             tried += 1
     assert tried == 10

@@ -222,8 +222,8 @@ def events_after(connection: Connection, run_key: int, seq: int) -> list[Event]:
     batches = statements.EVENTS(connection, {"of_run": run_key, "of_seq": seq})
     return [
         Event(number, type_, data, at_ms, committed=True)
-        for first_seq, batch in batches
-        for number, (type_, data, at_ms) in enumerate(orjson.loads(batch), first_seq)
+        for batch in batches
+        for number, (type_, data, at_ms) in enumerate(orjson.loads(batch.events), batch.first_seq)
         if number > seq
     ]
 

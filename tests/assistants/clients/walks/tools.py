@@ -6,9 +6,10 @@ from typing import Any
 
 import openai
 
+from tests.assistants.clients.walks.handler import Handler, folded
 from tests.assistants.clients.walks.objects import TOOL
 from tests.assistants.clients.walks.people import answer_of, asked, refused
-from tests.assistants.clients.walks.running import TEXT_ORDER, Handler, folded
+from tests.assistants.clients.walks.running import TEXT_ORDER
 from tests.assistants.clients.walks.witness import Witness
 
 __all__ = [
