@@ -277,9 +277,7 @@ class AnswerResponse(Response):
             for one in watch:
                 one.cancel()
         headers = [*self.raw_headers, (b"content-length", str(len(body)).encode())]
-        await send(
-            {"type": "http.response.start", "status": self.status_code, "headers": headers}
-        )
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _watch(self, receive: Receive, task: "asyncio.Task[Any]") -> None:
