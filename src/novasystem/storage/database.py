@@ -224,7 +224,7 @@ async def finish(writing: "asyncio.Future[T]") -> T:
 def _engine(url: URL, *, writer: bool = False) -> Engine:
     if url.get_backend_name() != "sqlite":
         try:
-            return sa.create_engine(
+            engine = sa.create_engine(
                 url,
                 pool_size=_POSTGRES_CONNECTIONS,
                 max_overflow=0,
@@ -239,6 +239,15 @@ def _engine(url: URL, *, writer: bool = False) -> Engine:
                 "PostgreSQL needs a package that is not installed.",
                 hint="Install it: pip install 'novasystem[postgres]'.",
             ) from error
+
+        @sa.event.listens_for(engine, "connect")
+        def _tuned(connection: Any, _record: object) -> None:
+            # A page of a thread comes in order from an index. Where PostgreSQL takes threads for
+            # short, as it does before it has counted, it would rather read a long one whole.
+            connection.execute("SET enable_bitmapscan = off")
+            connection.commit()
+
+        return engine
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.QueuePool,
