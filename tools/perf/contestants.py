@@ -33,7 +33,7 @@ __all__ = [
 RAW = "upstream itself"
 RELAY = "bare relay"
 NOVA = "nova"
-MODELS = ("burst-512", "paced-100-10-10", "paced-4-5-20", "burst-1")
+MODELS = ("burst-512", "burst-64", "paced-100-10-10", "paced-4-5-20", "burst-1")
 
 PeerProcess = Callable[[str], AbstractContextManager[Process]]
 """Starts a peer before the upstream at this address."""

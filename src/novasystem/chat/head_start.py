@@ -6,6 +6,7 @@ stored, and where the thread has changed in between, the answer is thrown away u
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
@@ -44,10 +45,19 @@ class HeadStarts:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def begin(
-        self, run_id: str, owner_id: str, thread_id: str, message: str, model: str, *, new: bool
+        self,
+        run_id: str,
+        owner_id: str,
+        thread_id: str,
+        message: str,
+        model: str,
+        *,
+        new: bool,
+        still: Callable[[], bool] = lambda: True,
     ) -> None:
         """Ask the engine, without waiting for its answer. ``new``: nobody can know the thread yet,
-        so that it is empty.
+        so that it is empty. ``still``: whether the turn would begin now; others may have come
+        while the thread was read.
 
         The thread is read before the turn is written and not meanwhile: two threads of Python
         would wait for each other, and the engine for both.
@@ -62,6 +72,8 @@ class HeadStarts:
         items.append(_message(message, last + 1))
         if len(items) > into.items or not surely_fit(items, into):
             # What is to be left out has to be written down, which the turn itself does.
+            return
+        if not still():
             return
         request = GenerateRequest(model, (), limits=self._limits)
         asking = asyncio.create_task(accepted(self._registry, request, fit(items)))

@@ -121,8 +121,11 @@ class Chat:
                 heads.stored(run_id, store.add(connection, run.thread_key, [said])[0])
                 return []
 
-            if self._runs.room(lane):
-                await heads.begin(run_id, owner_id, thread_id, message, name, new=new)
+            def still() -> bool:
+                return self._runs.room(lane)
+
+            if still():
+                await heads.begin(run_id, owner_id, thread_id, message, name, new=new, still=still)
             try:
                 run = await self._runs.start(begin, lane=lane, write=write, unseen="cancel")
             except BaseException:

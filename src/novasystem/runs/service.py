@@ -88,7 +88,11 @@ class Runs:
         ``unseen``: what becomes of a run that was stored where the caller is cancelled meanwhile.
         Raises ``ThreadBusy`` where another run holds the thread.
         """
-        starting = self._keep(self._start(new, lane, write))
+        # At once, so that whoever has just seen that there is room gets it.
+        here = self._executor.room(lane)
+        if here:
+            self._executor.reserve(lane)
+        starting = self._keep(self._start(new, lane, write, here=here))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -101,12 +105,9 @@ class Runs:
             self.abandon(started.result())
 
     async def _start(
-        self, new: Callable[[Connection], NewRun], lane: str, write: Write | None
+        self, new: Callable[[Connection], NewRun], lane: str, write: Write | None, *, here: bool
     ) -> Run:
         executor = self._executor
-        here = executor.room(lane)
-        if here:
-            executor.reserve(lane)
 
         def begin(connection: Connection) -> NewRun:
             return replace(new(connection), lane=lane)
