@@ -249,7 +249,7 @@ async def test_closing_the_iterator_stops_the_engine_within_a_second(
     pid = subject.pid
     if kind == "embedded":
         # It may have been restarted by the tests before.
-        pid = (await subject.engine.supervisor.address()).pid  # type: ignore[attr-defined]
+        pid = (await subject.engine.keeper.address()).pid  # type: ignore[attr-defined]
 
     def long(about: str) -> GenerateRequest:
         sampling = Sampling(temperature=1.0, seed=3, max_tokens=300)
