@@ -8,6 +8,7 @@ from novasystem.runs import store
 from novasystem.runs.context import Kind, RunContext
 from novasystem.runs.records import Outcome, Run, Step
 from novasystem.storage.database import Database
+from novasystem.storage.ids import now_ms
 from tests.runs.working import OWNER, begin, ended, running, until
 
 
@@ -177,7 +178,7 @@ async def test_nothing_is_called_under_a_lease_that_is_lost(database: Database) 
     async with running(database, {"work": Kind(execute)}) as runs:
         run = await begin(runs)
         await begun.wait()
-        await database.write(store.lease, run.id, "exec_other")
+        await database.write(store.lease, run.id, "exec_other", now_ms())
         lost.set()
         await until(lambda: caught)
         await until(lambda: not runs.running)

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from novasystem.errors import NotFound
-from novasystem.runs import store
+from novasystem.runs import store, transactions
 from novasystem.runs.context import Kind, RunContext
 from novasystem.runs.executor import Limits
-from novasystem.runs.records import Outcome, Run
+from novasystem.runs.records import NewRun, Outcome, Run
 from novasystem.runs.state import RunStatus
 from novasystem.runs.store import Raw
 from novasystem.storage.database import Database
@@ -222,3 +222,15 @@ async def test_a_write_that_cannot_be_made_ends_the_execution(database: Database
         assert work.stopped == [run.id]
         assert statuses(await events(database, run)) == ["queued", "in_progress", "failed"]
         assert await free(runs, run)
+
+
+async def test_a_run_began_when_its_event_says_it_did(database: Database) -> None:
+    def many(connection: Connection) -> list[Run]:
+        new = NewRun("work", OWNER, {})
+        for _ in range(40):
+            transactions.begin(connection, lambda _: new, None, None)
+        return transactions.claim(connection, "exec_busy", limit=40, full=())
+
+    for run in await database.write(many):
+        # That its row has the same time, and not that of a little later.
+        assert statuses(await events(database, run)) == ["queued", "in_progress"]

@@ -14,6 +14,7 @@ from novasystem.runs.feed import Feed
 from novasystem.runs.journal import Journal
 from novasystem.runs.records import Event, NewRun, Rewound, Run
 from novasystem.storage.database import Database
+from novasystem.storage.ids import now_ms
 from novasystem.storage.tables import executors, run_events, runs
 from tests.runs.working import OWNER, events, until
 
@@ -126,7 +127,7 @@ async def test_a_context_without_its_lease_writes_nothing(desk: Desk) -> None:
     (late, feed), (other, _) = await desk.context(), await desk.context()
     say(late, "mine")
     say(other, "other's")
-    await desk.database.write(store.lease, late.run.id, "exec_2")
+    await desk.database.write(store.lease, late.run.id, "exec_2", now_ms())
     await other.commit()
     assert [(context, type(error)) for context, error in desk.lost] == [(late, FencedOut)]
     assert texts(await events(desk.database, other.run)) == ["other's"]

@@ -153,7 +153,8 @@ async def ended(runs: Runs, run: Run) -> Run:
 
 
 async def events(database: Database, run: Run) -> list[Event]:
-    """The stored log, checked: numbered from 1 without a gap, and ended at most once."""
+    """The stored log, checked: numbered from 1 without a gap, ended at most once, and with the
+    times that the run's row has."""
     found = await database.read(store.events_after, run.key, 0)
     assert [event.seq for event in found] == list(range(1, len(found) + 1))
     ends = [event.seq for event in found if _ends(event)]
@@ -162,6 +163,10 @@ async def events(database: Database, run: Run) -> list[Event]:
     assert row is not None
     assert row.last_seq == len(found)
     assert (row.status in ENDED) == bool(ends)
+    assert row.ended_at == (found[-1].at_ms if ends else None)
+    begun = [event.at_ms for event in found if event.data.get("status") == "in_progress"]
+    if begun:
+        assert row.started_at == begun[0]
     return found
 
 

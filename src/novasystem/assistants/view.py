@@ -102,7 +102,7 @@ class View:
             self._created = True
             frames.append(self._run_frame(b"created"))
         if status == "in_progress" and self._run.started_at is None:
-            changes["started_at"] = self._row.started_at or event.at_ms
+            changes["started_at"] = event.at_ms
         if status in ENDED:
             changes |= {
                 "ended_at": event.at_ms,

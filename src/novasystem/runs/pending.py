@@ -13,7 +13,9 @@ from novasystem.storage.tables import executors, runs
 __all__ = ["claim", "next_expiry", "orphans", "overdue", "to_stop"]
 
 
-def claim(connection: Connection, executor: str, *, limit: int, full: Collection[str]) -> list[Run]:
+def claim(
+    connection: Connection, executor: str, *, limit: int, full: Collection[str], at_ms: int
+) -> list[Run]:
     """Lease up to ``limit`` queued runs, oldest first, none of a lane that is ``full``."""
     wanted = (
         sa.select(runs.c.id)
@@ -25,7 +27,7 @@ def claim(connection: Connection, executor: str, *, limit: int, full: Collection
     if full:
         wanted = wanted.where(runs.c.lane.not_in(list(full)))
     found = list(connection.scalars(wanted))
-    return [lease(connection, run_id, executor) for run_id in found]
+    return [lease(connection, run_id, executor, at_ms) for run_id in found]
 
 
 def overdue(connection: Connection, now: int) -> list[str]:

@@ -128,8 +128,8 @@ def list_runs(
     return [_run(row) for row in connection.execute(asked).mappings()]
 
 
-def lease(connection: Connection, run_id: str, executor: str) -> Run:
-    """``executor`` carries the run out from now on, under a fence of its own."""
+def lease(connection: Connection, run_id: str, executor: str, at_ms: int) -> Run:
+    """``executor`` carries the run out from ``at_ms`` on, under a fence of its own."""
     connection.execute(
         sa.update(runs)
         .where(runs.c.id == run_id)
@@ -137,7 +137,7 @@ def lease(connection: Connection, run_id: str, executor: str) -> Run:
             executor=executor,
             status="in_progress",
             fence=runs.c.fence + 1,
-            started_at=sa.func.coalesce(runs.c.started_at, now_ms()),
+            started_at=sa.func.coalesce(runs.c.started_at, at_ms),
         )
     )
     run = get(connection, run_id)

@@ -63,9 +63,10 @@ class Ending:
     usage: Mapping[str, Any] | None = None
 
 
-def status_event(status: RunStatus, **more: Any) -> Raw:
+def status_event(status: RunStatus, at_ms: int, **more: Any) -> Raw:
+    """``at_ms``: as the row has it, so that whoever reads either is told the same time."""
     given = {name: value for name, value in more.items() if value is not None}
-    return ("status", {"status": status, **given}, now_ms())
+    return ("status", {"status": status, **given}, at_ms)
 
 
 def numbered(first_seq: int, events: Sequence[Raw]) -> list[Event]:
@@ -83,10 +84,12 @@ def begin(
     write: Write | None,
 ) -> Run:
     """A new run, together with what its door writes; leased to ``executor`` where one is given."""
-    statuses: list[RunStatus] = ["queued"] if executor is None else ["queued", "in_progress"]
-    run = store.insert(connection, new(connection), executor, last_seq=len(statuses))
+    run = store.insert(connection, new(connection), executor, last_seq=1 if executor is None else 2)
+    changes = [status_event("queued", run.created_at)]
+    if run.started_at is not None:
+        changes.append(status_event("in_progress", run.started_at))
     told = [*write(connection, run)] if write is not None else []
-    events = [*told, *map(status_event, statuses)]
+    events = [*told, *changes]
     store.append(connection, run.key, 1, events)
     if told:
         store.update(connection, run.key, last_seq=len(events))
@@ -105,8 +108,9 @@ def _logged(connection: Connection, run: Run, events: Sequence[Raw], word: str |
 
 def claim(connection: Connection, executor: str, *, limit: int, full: Collection[str]) -> list[Run]:
     """Lease queued runs, oldest first."""
-    leased = pending.claim(connection, executor, limit=limit, full=full)
-    return [_logged(connection, run, [status_event("in_progress")], None) for run in leased]
+    now = now_ms()
+    leased = pending.claim(connection, executor, limit=limit, full=full, at_ms=now)
+    return [_logged(connection, run, [status_event("in_progress", now)], None) for run in leased]
 
 
 def end(
@@ -156,8 +160,9 @@ def _end(
     if status in ENDED:
         store.end_open_steps(connection, run.key, _STEP_END[status], now)
         store.free_thread(connection, run)
-    said = status_event(status, error=ending.error, details=ending.details, usage=usage)
-    events.append((*said[:2], now))
+    events.append(
+        status_event(status, now, error=ending.error, details=ending.details, usage=usage)
+    )
     store.append(connection, run.key, last_seq + 1 - len(unwritten), [*unwritten, *events])
     changes: dict[str, Any] = {
         "status": status,
@@ -218,12 +223,12 @@ def go_on(
     run = _found(connection, run_id, owner_id)
     if run.status != "requires_action":
         raise IllegalTransition(run.id, run.status, "queued")
-    events = [*write(connection, run), status_event("queued")]
+    events = [*write(connection, run), status_event("queued", now := now_ms())]
     store.update(connection, run.key, status="queued", details=None)
     after = replace(run, status="queued", details=None)
     if executor is not None:
-        after = store.lease(connection, run.id, executor)
-        events.append(status_event("in_progress"))
+        after = store.lease(connection, run.id, executor, now)
+        events.append(status_event("in_progress", now))
     return _logged(connection, after, events, "queued" if executor is None else None)
 
 
@@ -242,7 +247,7 @@ def release(connection: Connection, batch: Batch, settle: Settle | None) -> tupl
 
 
 def _requeue(connection: Connection, run: Run, last_seq: int) -> tuple[Run, list[Event]]:
-    events = [status_event("queued", interrupted=True)]
+    events = [status_event("queued", now_ms(), interrupted=True)]
     store.append(connection, run.key, last_seq + 1, events)
     store.update(
         connection,
