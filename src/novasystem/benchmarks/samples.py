@@ -45,7 +45,9 @@ class Sample:
 
     ``chunks``, ``reads`` and ``received_bytes`` count everything that arrived. Token counts are the
     engine's; ``None`` where it does not say. ``lag_ns``: the most that the client's event loop was
-    late while the request was under way.
+    late while the request was under way. ``load_ns``: what it took before the request was sent to
+    bring a model into memory whose engine does not load it within the request. ``rate_per_s``: of
+    the step of a sweep that it belongs to.
     """
 
     number: int
@@ -80,3 +82,5 @@ class Sample:
     prompt_target_tokens: int | None = None
     output_target_tokens: int | None = None
     depth_tokens: int | None = None
+    load_ns: int | None = None
+    rate_per_s: float | None = None

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 from novasystem.engines.events import Event
 from novasystem.engines.keeper import ChildAddress, ChildConfig, Keeper
 from novasystem.engines.openai_http import OpenAIEngine
-from novasystem.engines.protocol import Capabilities, Health, Model
+from novasystem.engines.protocol import Address, Capabilities, Health, Model
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
 from novasystem.engines.supervisor import Supervisor
 from novasystem.errors import (
@@ -68,6 +68,22 @@ class EmbeddedEngine:
     @property
     def keeper(self) -> Keeper:
         return self._keeper
+
+    @property
+    def config(self) -> ChildConfig:
+        return self._config
+
+    @property
+    def child_pid(self) -> int | None:
+        """Of the child that was spoken to last; ``None`` before the first time."""
+        return None if self._client is None else self._client[0].pid
+
+    async def version(self) -> str | None:
+        """Of the package that llama.cpp comes in; its own build number is a part of it."""
+        try:
+            return f"xllamacpp {metadata.version('xllamacpp')}"
+        except metadata.PackageNotFoundError:
+            return None
 
     async def models(self) -> list[Model]:
         """The one model; known without the child, of which only a running one tells more."""
@@ -142,6 +158,10 @@ class EmbeddedEngine:
         except EngineError as error:
             return Health(ok=False, detail=error.message, hint=error.hint)
         return Health(ok=True, detail=f"llama.cpp, restarted {self._keeper.restarts} times")
+
+    async def address(self) -> Address:
+        """Of the child as it runs now: its next start has another key."""
+        return await (await self._ready())[1].address()
 
     async def load(self, model: str) -> None:
         self._check(model)

@@ -10,7 +10,7 @@ from novasystem.engines.constrained import generate_with_tools
 from novasystem.engines.events import Event
 from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.ollama_wire import OPTIONS, SAMPLING, LineDecoder, encode_request
-from novasystem.engines.protocol import Capabilities, Health, Model
+from novasystem.engines.protocol import Address, Capabilities, Health, Model
 from novasystem.engines.refusal import check, refused
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
 from novasystem.engines.sse import NdjsonSplitter
@@ -40,6 +40,7 @@ class OllamaEngine:
     def __init__(self, name: str, address: str, *, api_key: str | None = None) -> None:
         checked_address(address)
         self.name = name
+        self._address = Address("ollama", address, api_key=api_key)
         self._transport = Transport(
             name, address, headers={"Authorization": f"Bearer {api_key}"} if api_key else None
         )
@@ -169,11 +170,18 @@ class OllamaEngine:
 
     async def health(self) -> Health:
         try:
-            answer = await self._transport.get_json("/api/version", _PROBE)
+            version = await self.version()
         except EngineError as error:
             return Health(ok=False, detail=error.message, hint=error.hint)
-        version = answer.get("version") if isinstance(answer, dict) else None
         return Health(ok=True, detail=f"Ollama {version or 'of an unknown version'}")
+
+    async def version(self) -> str | None:
+        answer = await self._transport.get_json("/api/version", _PROBE)
+        version = answer.get("version") if isinstance(answer, dict) else None
+        return None if version is None else str(version)
+
+    async def address(self) -> Address:
+        return self._address
 
     async def load(self, model: str) -> None:
         await self._keep(model, {})

@@ -13,7 +13,7 @@ from novasystem.engines.constrained import generate_with_tools
 from novasystem.engines.events import Event, Finished, ToolCallDelta
 from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.openai_wire import ChunkDecoder, encode_request
-from novasystem.engines.protocol import Capabilities, Health, Model
+from novasystem.engines.protocol import Address, Capabilities, Health, Model
 from novasystem.engines.refusal import check, refused
 from novasystem.engines.requests import (
     Embeddings,
@@ -71,7 +71,9 @@ FLAVOURS: dict[str, Flavour] = {
     "openai": Flavour(),
     "llamacpp": Flavour(
         sampling=_STANDARD | {"top_k", "min_p", "repeat_penalty"},
-        options=frozenset({"cache_prompt", "id_slot", "n_keep", "typical_p", "mirostat"}),
+        options=frozenset(
+            {"cache_prompt", "id_slot", "ignore_eos", "n_keep", "typical_p", "mirostat"}
+        ),
         reasoning_switch=True,
         # It takes an object as tool_choice and ignores it, with a line in its log.
         named_choice=False,
@@ -96,6 +98,12 @@ _BY_OWNER = {
     "sglang": "sglang",
     "organization_owner": "lmstudio",
 }
+_VERSIONS = {
+    "llamacpp": ("/props", "build_info"),
+    "sglang": ("/get_server_info", "version"),
+    "vllm": ("/version", "version"),
+}
+"""By flavour, where the server says its version, and under which name."""
 
 
 def split_address(address: str) -> tuple[str, str]:
@@ -131,6 +139,7 @@ class OpenAIEngine:
         self.name = name
         self._flavour_name = flavour
         self._tools = tools
+        self._address = Address("openai", address, unix_socket, api_key, flavour, reuse_connections)
         self._transport = Transport(
             name,
             root,
@@ -292,6 +301,20 @@ class OpenAIEngine:
         except EngineError as error:
             return Health(ok=False, detail=error.message, hint=error.hint)
         return Health(ok=True, detail=f"{self._flavour_name or 'openai'}, {len(models)} models")
+
+    async def version(self) -> str | None:
+        """The server's own, where its kind has a place for it; ``None`` elsewhere."""
+        if self._flavour_name is None:
+            await self.models()
+        path, name = _VERSIONS.get(self._flavour_name or "", ("", ""))
+        if not path:
+            return None
+        answer = await self._transport.get_json(path, _PROBE)
+        version = answer.get(name) if isinstance(answer, dict) else None
+        return None if version is None else str(version)
+
+    async def address(self) -> Address:
+        return replace(self._address, flavour=self._flavour_name)
 
     async def load(self, model: str) -> None:
         raise InvalidRequest(f"Engine '{self.name}' loads '{model}' by itself, not on demand.")

@@ -2,12 +2,28 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from novasystem.engines.events import Event
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest
 
-__all__ = ["Capabilities", "Engine", "Health", "Model"]
+__all__ = ["Address", "Capabilities", "Engine", "Health", "Model", "Versioned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an engine listens, and what another process needs to ask it there by itself.
+
+    ``speaks``: in whose wire format. ``flavour``: a key of the flavours of OpenAI-compatible
+    servers, where it is known. ``reuse``: whether it keeps connections as it says it does.
+    """
+
+    speaks: Literal["ollama", "openai"]
+    url: str
+    unix_socket: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    flavour: str | None = None
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,10 @@ class Engine(Protocol):
 
     async def health(self) -> Health: ...
 
+    async def address(self) -> Address:
+        """Where another process reaches it; an engine that we keep is started for it."""
+        ...
+
     async def load(self, model: str) -> None:
         """Bring the model into memory; ``InvalidRequest`` where the engine cannot."""
         ...
@@ -107,3 +127,12 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """An engine that can say which version of its program answers; not every one can."""
+
+    async def version(self) -> str | None:
+        """``None`` where the server does not say; raises an ``EngineError`` where it is silent."""
+        ...
