@@ -100,8 +100,9 @@ class Environment(_Record):
 class Distribution(_Record):
     """One metric over a model's successful requests.
 
-    ``ci_low`` and ``ci_high``: the 95 % confidence interval of the mean (bootstrap). A percentile
-    is ``None`` below the number of samples that supports it.
+    ``ci_low`` and ``ci_high``: the 95 % confidence interval of the mean (bootstrap);
+    ``percentile_intervals``: those of the percentiles, by name. A percentile is ``None`` below the
+    number of samples that supports it.
     """
 
     n: int
@@ -115,6 +116,7 @@ class Distribution(_Record):
     p95: float | None = None
     p99: float | None = None
     max: float
+    percentile_intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
 
 class Timing(_Record):
@@ -160,7 +162,10 @@ class Impact(_Record):
     gpu_memory: float | None = None
     gpu_power_w: float | None = None
     gpu_temperature_c: float | None = None
+    gpu_throttled: tuple[str, ...] = ()
+    """What held a GPU's clock down meanwhile, in words."""
     energy_j: float | None = None
+    """Beyond what the machine takes at rest."""
     energy_per_token_j: float | None = None
     sampler_cpu_s: float | None = None
     absent: dict[str, str] = Field(default_factory=dict)
@@ -197,8 +202,10 @@ class Result(_Record):
 
 
 class Summary(_Record):
-    """Of the whole. The four figures of parallel benchmarks are ``None`` in sequential ones.
+    """Of the whole. ``parallel_speedup`` and ``efficiency_ratio`` are ``None`` in sequential ones.
 
+    ``overhead_s``: wall time in which no model was at work. ``client_lag_s``, ``schedule_delay_s``:
+    the most that the client's event loop, and that a request, was late.
     ``valid``: whether the client kept up; if not, ``invalid_because`` says how it did not.
     """
 
