@@ -13,8 +13,9 @@ origin, and need not be in order.
 
 import csv
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ __all__ = ["read_prompts", "read_trace"]
 _PROMPT = ("prompt", "text", "question")
 _PROMPT_TOKENS = ("prompt_tokens", "input_length", "ContextTokens")
 _OUTPUT_TOKENS = ("output_tokens", "output_length", "GeneratedTokens")
+_SEVENTH_DIGIT = re.compile(r"(\.\d{6})\d+")
 _JSON_LINES = {".jsonl", ".ndjson"}
 
 Line = tuple[int, Any]
@@ -122,8 +124,9 @@ def _milliseconds(value: Any) -> float:
 def _date(value: Any) -> float:
     # Published traces have seven digits behind the second, of which six can be read.
     text = str(value).strip()
-    whole, point, fraction = text.partition(".")
-    return datetime.fromisoformat(whole + point + fraction[:6]).timestamp()
+    when = datetime.fromisoformat(_SEVENTH_DIGIT.sub(r"\1", text))
+    # Only differences count: without a zone, any will do that has no summer time.
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _count(value: Any) -> int:

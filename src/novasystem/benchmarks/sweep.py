@@ -7,10 +7,11 @@ on where it was, and a stored one can be judged again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from novasystem.benchmarks.metrics import meets
 from novasystem.benchmarks.plan import Objectives, Sweep
 from novasystem.benchmarks.samples import Sample
 
-__all__ = ["Step", "good", "highest_rate", "judge", "knee", "next_rate"]
+__all__ = ["Step", "highest_rate", "judge", "knee", "next_rate"]
 
 GOOD_SHARE = 0.95
 KEPT_UP = 0.9
@@ -49,25 +50,6 @@ class Step:
         return self.good >= GOOD_SHARE * self.requests and self.followed and self.client_kept_up
 
 
-def good(sample: Sample, objectives: Objectives) -> bool:
-    """Whether it succeeded and met every objective; times count from the schedule, as a user
-    waits from there, and TPOT needs two tokens: fewer cannot miss it."""
-    if sample.failure is not None or sample.last_token_ns is None:
-        return False
-    assert sample.first_token_ns is not None
-    ttft_s = (sample.first_token_ns - sample.scheduled_ns) / 1e9
-    e2e_s = (sample.last_token_ns - sample.scheduled_ns) / 1e9
-    if objectives.ttft_s is not None and ttft_s > objectives.ttft_s:
-        return False
-    if objectives.e2e_s is not None and e2e_s > objectives.e2e_s:
-        return False
-    tokens = sample.completion_tokens
-    if objectives.tpot_s is not None and tokens is not None and tokens > 1:
-        decoding_s = (sample.last_token_ns - sample.first_token_ns) / 1e9
-        return decoding_s / (tokens - 1) <= objectives.tpot_s
-    return True
-
-
 def judge(rate_per_s: float, samples: Sequence[Sample], objectives: Objectives) -> Step:
     """What one step showed; failures count as requests that were not good."""
     ends = sorted(sample.ended_ns for sample in samples if sample.failure is None)
@@ -76,7 +58,7 @@ def judge(rate_per_s: float, samples: Sequence[Sample], objectives: Objectives) 
     return Step(
         rate_per_s=rate_per_s,
         requests=len(samples),
-        good=sum(good(sample, objectives) for sample in samples),
+        good=sum(meets(sample, objectives) is not False for sample in samples),
         achieved_per_s=(len(ends) - 1) / spanned_s if spanned_s > 0 else None,
         late_s=sum(late) / len(late) / 1e9 if late else 0.0,
     )
