@@ -1,6 +1,8 @@
 """The log's writer: one transaction for all, and one run's trouble stays its own."""
 
 import asyncio
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -60,6 +62,24 @@ def say(context: RunContext, *said: str) -> None:
 
 def refuse(_connection: Connection) -> None:
     raise ValueError("not as it should be")
+
+
+async def test_what_waits_can_be_written_otherwise(desk: Desk) -> None:
+    context, _ = await desk.context()
+
+    def step(name: str) -> Callable[[Connection], object]:
+        return functools.partial(
+            store.insert_step, run_key=context.run.key, type_="t", details={}, name=name
+        )
+
+    old, new = step("old"), step("new")
+    context.emit("text", {"text": "a"}, old)
+    assert context.amend(old, new)
+    await context.commit()
+    assert await desk.database.read(store.named_step, context.run.key, "new")
+    assert await desk.database.read(store.named_step, context.run.key, "old") is None
+    # It stands there now.
+    assert not context.amend(new, old)
 
 
 async def test_events_of_all_runs_are_written_together(desk: Desk) -> None:

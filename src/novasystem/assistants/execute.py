@@ -24,11 +24,12 @@ from novasystem.runs.records import Event, Outcome
 from novasystem.storage.database import Database
 from novasystem.threads import store as thread_store
 from novasystem.threads.records import Item
-from novasystem.turns.answer import Answer, answer
+from novasystem.turns.answer import answer
 from novasystem.turns.asking import ask
 from novasystem.turns.fitting import PER_MESSAGE, Fitted
 from novasystem.turns.kept import settle
 from novasystem.turns.tokens import count
+from novasystem.turns.turn import Answer
 from novasystem.turns.window import look_back
 
 __all__ = ["KIND", "assistant_kind"]

@@ -16,7 +16,7 @@ from novasystem.storage.database import Database
 from novasystem.storage.ids import now_ms
 from novasystem.unexpected import as_nova_error
 
-__all__ = ["Batch", "Kind", "RunContext"]
+__all__ = ["Batch", "Kind", "RunContext", "Write"]
 
 Write = Callable[[Connection], object]
 Settle = Callable[[Connection, Run, RunStatus], Sequence[Raw]]
@@ -100,6 +100,13 @@ class RunContext:
             self._writes.append(write)
         self._feed.show(Event(self._seq, type_, data, at_ms, committed=False))
         self._journal.wake(self)
+
+    def amend(self, old: Write, new: Write) -> bool:
+        """Write ``new`` in the place of ``old``, where that is still to be written."""
+        if old not in self._writes:
+            return False
+        self._writes[self._writes.index(old)] = new
+        return True
 
     async def commit(self) -> None:
         """Return once all that was emitted is stored.

@@ -42,16 +42,16 @@ ADVANCE = Prepared(
         runs.c.fence == sa.bindparam("of_fence"),
         runs.c.executor == sa.bindparam("of_executor"),
         runs.c.last_seq == sa.bindparam("of_last_seq"),
-    )
+    ).returning(runs.c.key)
 )
 FENCED = Prepared(
-    sa.select(runs.c.status, runs.c.fence, runs.c.executor, runs.c.last_seq)
+    sa.select(runs.c.fence, runs.c.executor, runs.c.status, runs.c.last_seq)
     .where(runs.c.key == sa.bindparam("of_key"))
     .with_for_update()
 )
 
 _THREAD = sa.update(threads).where(threads.c.key == sa.bindparam("of_key"))
-HOLD = Prepared(_THREAD.where(threads.c.active_run.is_(None)))
+HOLD = Prepared(_THREAD.where(threads.c.active_run.is_(None)).returning(threads.c.key))
 FREE = Prepared(_THREAD.where(threads.c.active_run == sa.bindparam("of_run")))
 
 APPEND = Prepared(sa.insert(run_events))

@@ -64,7 +64,7 @@ def insert(
         held = statements.HOLD(
             connection, {"of_key": new.thread_key, "active_run": run_id, "updated_at": now}
         )
-        if held.rowcount != 1:
+        if not held.rows:
             thread = sa.select(threads.c.active_run).where(threads.c.key == new.thread_key)
             other = connection.execute(thread).one_or_none()
             if other is None:
@@ -89,7 +89,7 @@ def insert(
         "interruptions": 0,
         "last_seq": last_seq,
     }
-    key = statements.INSERT(connection, values).scalar_one()
+    key = statements.INSERT(connection, values).value
     absent = dict.fromkeys(("ended_at", "error", "details", "usage"))
     return Run(**{**absent, **values, "key": key, "thread_id": new.thread_id})
 
@@ -152,10 +152,12 @@ def lock_fenced(connection: Connection, run: Run) -> RunStatus:
 
 def lock_lease(connection: Connection, run: Run) -> tuple[RunStatus, int]:
     """As :func:`lock_fenced`, and how far the log goes."""
-    row = statements.FENCED(connection, {"of_key": run.key}).one_or_none()
-    if row is None or row.fence != run.fence or row.executor != run.executor:
+    found = statements.FENCED(connection, {"of_key": run.key}).rows
+    if not found or found[0][:2] != (run.fence, run.executor):
         raise FencedOut(run.id)
-    return row.status, row.last_seq
+    status: RunStatus = found[0][2]
+    last_seq: int = found[0][3]
+    return status, last_seq
 
 
 def follows(run: Run, known: int, first_seq: int, last_seq: int) -> bool:
@@ -176,7 +178,7 @@ def advance(connection: Connection, run: Run, first_seq: int, last_seq: int) -> 
     """
     lease = {"of_key": run.key, "of_fence": run.fence, "of_executor": run.executor}
     change = {**lease, "of_last_seq": first_seq - 1, "last_seq": last_seq}
-    if statements.ADVANCE(connection, change).rowcount == 1:
+    if statements.ADVANCE(connection, change).rows:
         return True
     held = [runs.c.key == run.key, runs.c.fence == run.fence, runs.c.executor == run.executor]
     known = connection.scalar(sa.select(runs.c.last_seq).where(*held))
@@ -219,11 +221,11 @@ def exists(connection: Connection, run_key: int) -> bool:
 
 def events_after(connection: Connection, run_key: int, seq: int) -> list[Event]:
     """Every stored event with a higher number, in order."""
-    batches = statements.EVENTS(connection, {"of_run": run_key, "of_seq": seq})
+    batches = statements.EVENTS(connection, {"of_run": run_key, "of_seq": seq}).rows
     return [
         Event(number, type_, data, at_ms, committed=True)
-        for batch in batches
-        for number, (type_, data, at_ms) in enumerate(orjson.loads(batch.events), batch.first_seq)
+        for first_seq, batch in batches
+        for number, (type_, data, at_ms) in enumerate(orjson.loads(batch), first_seq)
         if number > seq
     ]
 
@@ -237,18 +239,23 @@ def insert_step(
     step_id: str | None = None,
     name: str | None = None,
     created_at: int | None = None,
+    status: StepStatus = "in_progress",
+    usage: Mapping[str, Any] | None = None,
+    ended_at: int | None = None,
 ) -> Step:
     values: dict[str, Any] = {
         "id": step_id or new_id("step"),
         "run_key": run_key,
         "name": name,
         "type": type_,
-        "status": "in_progress",
+        "status": status,
         "details": details,
+        "usage": usage,
         "created_at": now_ms() if created_at is None else created_at,
+        "ended_at": ended_at,
     }
-    key = statements.INSERT_STEP(connection, values).scalar_one()
-    return Step(key=key, error=None, usage=None, ended_at=None, **values)
+    key = statements.INSERT_STEP(connection, values).value
+    return Step(key=key, error=None, **values)
 
 
 def end_step(

@@ -93,7 +93,9 @@ def begin(
     store.append(connection, run.key, 1, events)
     if told:
         store.update(connection, run.key, last_seq=len(events))
-    notify(connection, f"events {run.id}", *(["queued"] if executor is None else []))
+    if executor is None:
+        # Nobody can watch it yet: only that it is there to be taken is news.
+        notify(connection, "queued")
     return replace(run, last_seq=len(events))
 
 

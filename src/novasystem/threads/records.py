@@ -48,6 +48,9 @@ class NewItem:
     metadata: Mapping[str, str] | None = None
     created_at: int | None = None
     """``None``: when it is stored."""
+    incomplete_reason: str | None = None
+    ended_at: int | None = None
+    """When it was complete, or not any more; ``None``: when it is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def create(
     }
     insert = _create(connection.dialect.name)
     while True:
-        key = insert(connection, values).scalar_one_or_none()
+        key = insert(connection, values).value
         if key is not None:
             return Thread(key=key, **values)
         found = find(connection, thread_id, owner_id)
@@ -150,7 +150,7 @@ def add(connection: Connection, thread_key: int, new: Sequence[NewItem]) -> list
         return []
     now = now_ms()
     grown = {"of_key": thread_key, "more": len(new), "updated_at": now}
-    last: int | None = _GROW(connection, grown).scalar_one_or_none()
+    last: int | None = _GROW(connection, grown).value
     if last is None:
         raise NotFound("thread", str(thread_key), param="thread_id")
     rows = [
@@ -158,13 +158,14 @@ def add(connection: Connection, thread_key: int, new: Sequence[NewItem]) -> list
         for position, item in enumerate(new, last - len(new) + 1)
     ]
     if len(rows) == 1:
-        keys = [_INSERT_ONE(connection, rows[0]).scalar_one()]
+        keys = [_INSERT_ONE(connection, rows[0]).value]
     else:
         keys = list(connection.scalars(_INSERT, rows))
     return [Item(key=key, **row) for key, row in zip(keys, rows, strict=True)]
 
 
 def _row(item: NewItem, thread_key: int, position: int, now: int) -> dict[str, Any]:
+    ended_at = now if item.ended_at is None else item.ended_at
     return {
         "id": item.id or new_id(_ID_PREFIX[item.kind]),
         "thread_key": thread_key,
@@ -173,10 +174,10 @@ def _row(item: NewItem, thread_key: int, position: int, now: int) -> dict[str, A
         "role": item.role,
         "content": item.content,
         "status": item.status,
-        "incomplete_reason": None,
+        "incomplete_reason": item.incomplete_reason,
         "created_at": now if item.created_at is None else item.created_at,
-        "completed_at": now if item.status == "completed" else None,
-        "incomplete_at": None,
+        "completed_at": ended_at if item.status == "completed" else None,
+        "incomplete_at": ended_at if item.status == "incomplete" else None,
         "token_count": item.token_count,
         "token_count_exact": item.token_count_exact,
         "run_id": item.run_id,
