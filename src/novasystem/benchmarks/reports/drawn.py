@@ -1,0 +1,161 @@
+"""Which charts a report has, and from which figures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
+
+from novasystem.benchmarks.metrics import e2e_s, load_s, measured, residual_s, ttft_s
+from novasystem.benchmarks.reports.charts import Bar, Line, bars, lines
+from novasystem.benchmarks.reports.figures import Report
+from novasystem.benchmarks.samples import Sample
+from novasystem.benchmarks.telemetry.readings import Reading
+
+__all__ = ["charts"]
+
+_BINS = 80
+_GIB = 2**30
+_MAX_MODELS = 8
+
+
+def charts(report: Report) -> Iterator[str]:
+    """Each as a ``<figure>``; those without anything to draw are left out."""
+    models = _by_model(report)
+    made = [
+        _spread("Time to first token: share of requests at most so long", models, ttft_s),
+        _spread("End-to-end latency: share of requests at most so long", models, e2e_s),
+        _split(models),
+        _tokens(models),
+        *_machine(report),
+    ]
+    yield from (chart for chart in made if chart)
+
+
+def _by_model(report: Report) -> dict[str, list[Sample]]:
+    good = measured(report.samples)
+    names = [result.model for result in report.benchmark.results][:_MAX_MODELS]
+    return {name: [sample for sample in good if sample.model == name] for name in names}
+
+
+def _spread(
+    title: str, models: dict[str, list[Sample]], metric: Callable[[Sample], float | None]
+) -> str:
+    """The distribution function: at each latency the share of requests that took no longer."""
+    drawn = []
+    for series, (name, samples) in enumerate(models.items()):
+        taken = sorted(value for sample in samples if (value := metric(sample)) is not None)
+        if not taken:
+            continue
+        points = [(taken[0], 0.0)]
+        points += [(value, (at + 1) / len(taken)) for at, value in enumerate(taken)]
+        drawn.append(Line(f"{name} ({len(taken)})", points, series, steps=True))
+    return lines(title, drawn, x="s", y="%")
+
+
+def _split(models: dict[str, list[Sample]]) -> str:
+    """Means, which add up as medians do not: load, prompt and rest are the time to first token."""
+    drawn = []
+    for name, samples in models.items():
+        told = [sample for sample in samples if residual_s(sample) is not None]
+        if told:
+            load = fmean(load_s(sample) or 0.0 for sample in told)
+            rest = fmean(residual_s(sample) or 0.0 for sample in told)
+            first = fmean(ttft_s(sample) or 0.0 for sample in told)
+            begin = [
+                ("loading the model", load, 3),
+                ("evaluating the prompt", first - load - rest, 0),
+                ("residual: queue, network, client", rest, 2),
+            ]
+        else:
+            told = [sample for sample in samples if ttft_s(sample) is not None]
+            if not told:
+                continue
+            first = fmean(ttft_s(sample) or 0.0 for sample in told)
+            begin = [("time to first token, not told apart", first, 4)]
+        decode = fmean((e2e_s(sample) or 0.0) - (ttft_s(sample) or 0.0) for sample in told)
+        drawn.append(Bar(name, [*begin, ("generating", decode, 1)]))
+    return bars("Where the time of a request goes (means)", drawn)
+
+
+def _tokens(models: dict[str, list[Sample]]) -> str:
+    """Output tokens a second over the benchmark. A read's tokens are its share of the characters
+    of its answer, since engines count whole answers only."""
+    arrivals: dict[str, list[tuple[int, float]]] = {}
+    for name, samples in models.items():
+        arrivals[name] = [
+            (arrival.at_ns, arrival.chars / chars * tokens)
+            for sample in samples
+            if (tokens := sample.completion_tokens)
+            and (chars := sum(each.chars for each in sample.arrivals))
+            for arrival in sample.arrivals
+        ]
+    times = [at for each in arrivals.values() for at, _ in each]
+    if len(times) < 2 or max(times) == min(times):
+        return ""
+    begin, width = min(times), (max(times) - min(times)) / _BINS
+    drawn = []
+    for series, (name, found) in enumerate(arrivals.items()):
+        if not found:
+            continue
+        bins = [0.0] * _BINS
+        for at, produced in found:
+            bins[min(_BINS - 1, int((at - begin) / width))] += produced
+        points = [
+            ((begin + number * width) / 1e9, each / (width / 1e9))
+            for number, each in enumerate(bins)
+        ]
+        drawn.append(Line(name, points, series, steps=True))
+    return lines("Output tokens a second", drawn, x="s", y="")
+
+
+def _machine(report: Report) -> Iterator[str]:
+    """From the readings: CPU, memory, and where there are any, GPUs."""
+    if report.readings is None or len(report.readings.rows) < 2:
+        return
+    rows, servers = report.readings.rows, report.readings.servers
+
+    def over(value: Callable[[Reading], float | None]) -> list[tuple[float, float]]:
+        found = ((row.at_ns / 1e9, value(row)) for row in rows)
+        return [(at, each) for at, each in found if each is not None]
+
+    busy = [Line("all cores", _cores(rows), 0)]
+    held = [Line("in use, whole machine", over(lambda row: row.memory_bytes / _GIB), 0)]
+    for place, name in enumerate(servers):
+        used = over(lambda row, place=place: getattr(row.servers[place], "cpu_s", None))  # type: ignore[misc]
+        busy.append(Line(f"server {name}", _slopes(used), place + 1))
+        resident = over(lambda row, place=place: _resident(row, place))  # type: ignore[misc]
+        held.append(Line(f"server {name}", resident, place + 1))
+    yield lines("CPU: cores in use", busy, x="s", y="")
+    yield lines("Memory, GiB", held, x="s", y="")
+    cards = range(max(len(row.gpus) for row in rows))
+    use = [
+        Line(f"GPU {card}", over(lambda row, card=card: row.gpus[card].percent), card)  # type: ignore[misc]
+        for card in cards
+    ]
+    power = [
+        Line(f"GPU {card}", over(lambda row, card=card: row.gpus[card].power_w), card)  # type: ignore[misc]
+        for card in cards
+    ]
+    yield lines("GPU, percent", use, x="s", y="")
+    yield lines("GPU power, W", power, x="s", y="")
+
+
+def _resident(row: Reading, place: int) -> float | None:
+    server = row.servers[place]
+    return None if server is None else server.memory_bytes / _GIB
+
+
+def _cores(rows: Sequence[Reading]) -> list[tuple[float, float]]:
+    """Busy seconds of all cores a second, at the end of each span between two looks."""
+    return _slopes([(row.at_ns / 1e9, sum(row.cpu_busy_s)) for row in rows])
+
+
+def _slopes(counter: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Growth of a counter a second, over spans of half a second at least: the kernel counts in
+    hundredths, which at ten looks a second would show as noise."""
+    points = []
+    last = 0
+    for at in range(1, len(counter)):
+        span = counter[at][0] - counter[last][0]
+        if span >= 0.5:
+            points.append((counter[at][0], max(0.0, counter[at][1] - counter[last][1]) / span))
+            last = at
+    return points
