@@ -4,20 +4,27 @@ from datetime import datetime
 
 __all__ = ["count", "gib", "gone", "line", "plain", "rate", "seconds", "share", "when"]
 
-_KEPT = {0x09, 0x0A}
-# Controls of terminals (C0, C1, DEL), and the marks by which text is shown in another order than
-# it has, or broken into lines where none was.
-_DROPPED = dict.fromkeys(
-    code
-    for first, last in ((0x00, 0x20), (0x7F, 0xA0), (0x200B, 0x2010), (0x2028, 0x202F))
-    for code in range(first, last)
-    if code not in _KEPT
-) | dict.fromkeys((*range(0x2060, 0x2070), 0x061C, 0xFEFF, *range(0xE0000, 0xE0080)))
-# The joiner and the non-joiner hold emoji and some scripts together.
-for _code in (0x200C, 0x200D):
-    del _DROPPED[_code]
-# Half of a pair, which no encoding can write.
-_DROPPED |= dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
+# Each is a range of code points, the last one not included.
+_DROPPED = (
+    (0x00, 0x09),  # controls of terminals: C0 but tab and line feed, DEL, C1
+    (0x0B, 0x20),
+    (0x7F, 0xA0),
+    (0x061C, 0x061D),  # marks by which a text is shown in another order than it has
+    (0x200B, 0x200C),  # nothing to be seen; the joiners after it hold emoji and scripts together
+    (0x200E, 0x2010),
+    (0x202A, 0x202F),
+    (0x2060, 0x2070),
+    (0xFEFF, 0xFF00),
+    (0xE0000, 0xE0080),
+)
+_TABLE: dict[int, int | None] = {
+    **dict.fromkeys(code for first, end in _DROPPED for code in range(first, end)),
+    # Half of a pair, which no encoding can write.
+    **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
+    # Lines that end by other means.
+    0x2028: 0x0A,
+    0x2029: 0x0A,
+}
 
 gone = "-"
 """What stands for a value that is absent; the reason is told below."""
@@ -25,7 +32,7 @@ gone = "-"
 
 def plain(text: str) -> str:
     """``text`` without what could move, hide, reorder or forge what is shown beside it."""
-    return text.replace("\r\n", "\n").translate(_DROPPED)
+    return text.replace("\r\n", "\n").translate(_TABLE)
 
 
 def line(text: str, most: int = 0) -> str:
