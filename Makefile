@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 PINS := requirements
 
-.PHONY: run test lint types perf perf-peers ollama tiny-model tiny-model-eval vendor update clean help
+.PHONY: run test lint types perf perf-peers ollama mongo tiny-model tiny-model-eval vendor update clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -34,6 +34,9 @@ perf-peers: $(VENV)/.test ## The same with LiteLLM's proxy beside it
 
 ollama: $(VENV)/.runtime ## Build a real Ollama for the tests, in a cache outside this folder
 	PATH="$(abspath $(BIN)):$$PATH" tools/ollama/build.sh
+
+mongo: ## Build a server that speaks MongoDB's protocol for the tests, in the same cache
+	tools/mongo_server/build.sh
 
 # The trainer needs JAX, in an environment of its own and outside this folder.
 TINY := $(or $(NOVA_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/novasystem)/tiny-model

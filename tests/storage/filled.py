@@ -8,12 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from novasystem.benchmarks.stores import sql_writes
+from novasystem.benchmarks.stores.facts import Head
 from novasystem.storage.backup import back_up
 from novasystem.storage.database import Database, database_url
 from novasystem.storage.migrate import upgrade
 from novasystem.storage.portable import BackupWriter, Manifest
 from novasystem.storage.tables import (
     assistants,
+    benchmark_samples,
+    benchmarks,
     executors,
     items,
     metadata,
@@ -68,6 +72,7 @@ def fill(connection: Connection, name: str = "a", count: int = 3) -> None:
     connection.execute(sa.delete(assistants).where(assistants.c.key == added + 1))
     for number in range(count):
         _thread(connection, name, number)
+        _benchmark(connection, name, number)
 
 
 def _thread(connection: Connection, name: str, number: int) -> None:
@@ -100,6 +105,16 @@ def _thread(connection: Connection, name: str, number: int) -> None:
         sa.insert(executors),
         {"id": f"exec_{name}{number}", "pid": 1, "place": "here", "started_at": 1, "beat": 0},
     )
+
+
+def _benchmark(connection: Connection, name: str, number: int) -> None:
+    models, words = frozenset({ODD}), frozenset({"x", f"number{number}"})
+    bench_id = f"bench_{name}{number}"
+    head = Head(bench_id, 2**50 + number, "completed", False, models, words, 0.1, None, 1)
+    sql_writes.put(connection, name, head, b"{}", bytes(range(256)))
+    key = connection.scalar(sa.select(benchmarks.c.key).where(benchmarks.c.id == bench_id))
+    piece = {"benchmark_key": key, "seq": 0, "samples": 1, "data": bytes(range(256))}
+    connection.execute(sa.insert(benchmark_samples), piece)
 
 
 def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:

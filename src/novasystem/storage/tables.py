@@ -25,8 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-__all__ = ["Json", "assistants", "executors", "items", "metadata", "run_events", "run_steps",
-           "runs", "threads"]  # fmt: skip
+__all__ = ["Json", "assistants", "benchmark_bodies", "benchmark_owners", "benchmark_samples",
+           "benchmark_terms", "benchmarks", "executors", "items", "metadata", "run_events",
+           "run_steps", "runs", "threads"]  # fmt: skip
 
 
 class Json(TypeDecorator[Any]):
@@ -201,3 +202,86 @@ executors = Table(
 )
 """Who carries out runs now. ``beat`` grows while the process is alive: whether it does is seen by
 another process on its own monotonic clock, so that no clock has to agree with another."""
+
+
+def _compared(length: int) -> String:
+    """Text whose order is that of its bytes, on every database and whatever its language."""
+    plain = String(length)
+    return plain.with_variant(String(length, collation="C"), "postgresql")
+
+
+benchmark_owners = Table(
+    "benchmark_owners",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("next_number", Integer, nullable=False),
+    Column("version", String(32), nullable=False),
+)
+"""Who changes an owner's benchmarks holds this row until the end; ``version`` is another one
+after each change."""
+
+benchmarks = Table(
+    "benchmarks",
+    metadata,
+    _key(),
+    Column("id", _compared(64), nullable=False),
+    Column("owner_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("ttft_s", Float),
+    Column("tokens_per_s", Float),
+    Column("total_s", Float),
+    UniqueConstraint("owner_id", "id"),
+    UniqueConstraint("owner_id", "number"),
+    Index(None, "owner_id", "at_us", "id", "number"),
+    Index(None, "owner_id", "ttft_s", "id", "at_us", "number"),
+    Index(None, "owner_id", "tokens_per_s", "id", "at_us", "number"),
+    Index(None, "owner_id", "total_s", "id", "at_us", "number"),
+    sqlite_autoincrement=True,
+)
+"""What lists go by. Each order has an index that holds all that a page of it looks at.
+``number`` counts an owner's benchmarks: their places in the sets of ``benchmark_terms``."""
+
+benchmark_bodies = Table(
+    "benchmark_bodies",
+    metadata,
+    Column(
+        "benchmark_key",
+        BigInteger,
+        ForeignKey("benchmarks.key", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("light", LargeBinary, nullable=False),
+    Column("whole", LargeBinary, nullable=False),
+    Column("terms", LargeBinary, nullable=False),
+)
+"""``whole`` is the benchmark (JSON, packed), ``light`` the same without its heavy parts,
+``terms`` under which of them it stands."""
+
+benchmark_terms = Table(
+    "benchmark_terms",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("term", _compared(80), primary_key=True),
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+    Column("bits", LargeBinary, nullable=False),
+)
+"""For each word, model and status the set of the benchmarks that have it, as bits of their
+numbers; a chunk holds 32,768 of them."""
+
+benchmark_samples = Table(
+    "benchmark_samples",
+    metadata,
+    Column(
+        "benchmark_key",
+        BigInteger,
+        ForeignKey("benchmarks.key", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("samples", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""A row holds many requests, packed."""
