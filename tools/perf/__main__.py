@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tools.perf import peers
+from tools.perf.bench_client import client_many, client_one, client_open
 from tools.perf.contestants import Stage, stage
 from tools.perf.first_token import first_token
 from tools.perf.imports import imports
@@ -19,6 +20,7 @@ from tools.perf.requests import requests
 from tools.perf.runs import run_added, run_rate, run_tokens
 from tools.perf.startup import memory, startup
 from tools.perf.tokens import burst, paced
+from tools.perf.verdicts import verdicts
 
 __all__ = ["main"]
 
@@ -31,9 +33,13 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "run_rate": run_rate,
     "run_tokens": run_tokens,
     "thread_page": thread_page,
+    "client_one": client_one,
+    "client_many": client_many,
+    "client_open": client_open,
     "memory": memory,
     "startup": startup,
     "imports": imports,
+    "verdicts": verdicts,
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -46,7 +46,7 @@ class Loading:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
 
-    async def records(self) -> AsyncIterator[Record]:
+    async def records(self) -> AsyncGenerator[Record, None]:
         """What is appended to the log from now on, to its :class:`End`.
 
         Where the process ended without one, however that came, an ``End`` that says so is made.

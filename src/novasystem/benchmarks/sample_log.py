@@ -13,7 +13,7 @@ Times are nanoseconds from the benchmark's origin. Who carries a benchmark on ap
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ __all__ = [
     "Record",
     "SampleLog",
     "SweepStep",
+    "encode",
     "read_log",
     "sample_fields",
     "sample_from",
@@ -234,7 +235,7 @@ def size_of(path: Path) -> int:
 
 async def tail_log(
     path: Path, ended: Callable[[], bool], *, skip: int = 0, poll_s: float = _POLL_S
-) -> AsyncIterator[Record]:
+) -> AsyncGenerator[Record, None]:
     """Records as they are appended, those of before first, until ``ended()`` is true and all that
     was written by then has been read.
 

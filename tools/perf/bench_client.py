@@ -1,0 +1,176 @@
+"""What the benchmarker's own client costs, and how near the truth it is.
+
+The upstream writes the first token 50 ms after a request has arrived and each further one 20 ms
+later, by an absolute schedule. What the load process reports beyond that is the client's (and the
+upstream's own lateness, for which the bare client stands beside it where it can make that load).
+CPU is all of the load process's, its start included; the figures of times are on the wall and so
+only shown.
+"""
+
+import asyncio
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from novasystem.benchmarks.loading import loading
+from novasystem.benchmarks.plan import Concurrent, ConstantRate, LoadShape, Plan, Prompt
+from novasystem.benchmarks.sample_log import End
+from novasystem.benchmarks.samples import Sample
+from novasystem.benchmarks.targets import Pinned
+from novasystem.engines.openai_http import OpenAIEngine
+from tools.perf.contestants import RAW, Stage
+from tools.perf.processes import LoadFailed
+from tools.perf.report import Check, Figure, Row
+
+__all__ = ["client_many", "client_one", "client_open"]
+
+_MODEL = "paced-64-20-50"
+_FIRST_MS = 50.0
+_EACH_MS = 20.0
+_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class _Seen:
+    samples: list[Sample]
+    end: End
+
+    @property
+    def ttft_ms(self) -> list[float]:
+        return [
+            (sample.first_token_ns - sample.sent_ns) / 1e6
+            for sample in self.samples
+            if sample.first_token_ns is not None and sample.sent_ns is not None
+        ]
+
+    @property
+    def span_s(self) -> float:
+        """From the first sending to the last end."""
+        sent = [sample.sent_ns or 0 for sample in self.samples]
+        return (max(sample.ended_ns for sample in self.samples) - min(sent)) / 1e9
+
+    @property
+    def sent_s(self) -> float:
+        sent = [sample.sent_ns or 0 for sample in self.samples]
+        return (max(sent) - min(sent)) / 1e9
+
+
+def client_one(stage: Stage, *, quick: bool) -> Figure:
+    """One request after the other, 26 s of them."""
+    requests = 4 if quick else 20
+    seen = _measured(stage, Concurrent(concurrency=1, requests=requests))
+    ttft = statistics.mean(seen.ttft_ms)
+    each = [
+        (s.last_token_ns - s.first_token_ns) / 1e6 / (_TOKENS - 1)
+        for s in seen.samples
+        if s.last_token_ns is not None and s.first_token_ns is not None
+    ]
+    bare = stage.client.run(stage.contestants[0].job(_MODEL, requests, 1))
+    table = [
+        Row("first token beyond 50 ms, mean, ms", [ttft - _FIRST_MS]),
+        Row(f"the same by {RAW}", [statistics.mean(bare.ttft_s) * 1e3 - _FIRST_MS]),
+        Row("time per token beyond 20 ms, mean, ms", [statistics.mean(each) - _EACH_MS]),
+        *_cpu_rows(seen),
+    ]
+    checks = [
+        # The process's start costs the same however long it runs, the rest by the second.
+        Check("client at 1: CPU of 26 s", _cpu_of(seen, 26.0), 1.0, "s", enforced=not quick),
+        Check("client at 1: beyond the truth", ttft - _FIRST_MS, 0.3, "ms", enforced=False),
+    ]
+    title = f"The benchmarker's client, one at a time ({requests} requests)"
+    return Figure("client_one", title, "ms, s", table, checks)
+
+
+def client_many(stage: Stage, *, quick: bool) -> Figure:
+    """256 at once."""
+    requests = 512 if quick else 2048
+    seen = _measured(stage, Concurrent(concurrency=256, requests=requests))
+    bare = stage.client.run(stage.contestants[0].job(_MODEL, requests, 256))
+    bare_ms = [value * 1e3 for value in bare.ttft_s]
+    mean, p99 = _mean_p99(seen.ttft_ms)
+    table = [
+        Row("first token beyond 50 ms, mean, ms", [mean - _FIRST_MS]),
+        Row("first token beyond 50 ms, p99, ms", [p99 - _FIRST_MS]),
+        Row(f"mean by {RAW}", [_mean_p99(bare_ms)[0] - _FIRST_MS]),
+        Row(f"p99 by {RAW}", [_mean_p99(bare_ms)[1] - _FIRST_MS]),
+        *_cpu_rows(seen),
+    ]
+    checks = [
+        Check("client at 256: mean beyond the truth", mean - _FIRST_MS, 3, "ms", enforced=False),
+        Check("client at 256: p99 beyond the truth", p99 - _FIRST_MS, 20, "ms", enforced=False),
+    ]
+    title = f"The benchmarker's client, 256 at once ({requests} requests)"
+    return Figure("client_many", title, "ms, s", table, checks)
+
+
+def client_open(stage: Stage, *, quick: bool) -> Figure:
+    """An open loop of 500 requests/s: some 650 answers under way, 32,000 tokens a second."""
+    rate = 500.0
+    requests = int(rate * (4 if quick else 15))
+    seen = _measured(stage, ConstantRate(rate_per_s=rate, requests=requests))
+    mean, p99 = _mean_p99(seen.ttft_ms)
+    achieved = (requests - 1) / seen.sent_s
+    late = [((s.sent_ns or 0) - s.scheduled_ns) / 1e6 for s in seen.samples]
+    table = [
+        Row("requests a second", [achieved]),
+        Row("first token beyond 50 ms, mean, ms", [mean - _FIRST_MS]),
+        Row("first token beyond 50 ms, p99, ms", [p99 - _FIRST_MS]),
+        Row("schedule delay, mean, ms", [statistics.mean(late)]),
+        *_cpu_rows(seen),
+    ]
+    checks = [
+        Check("open loop: rate", achieved, 0.995 * rate, "1/s", at_most=False, enforced=False),
+        Check("open loop: mean beyond the truth", mean - _FIRST_MS, 5, "ms", enforced=False),
+    ]
+    title = f"The benchmarker's client, an open loop of {rate:g} requests/s ({requests} requests)"
+    return Figure("client_open", title, "1/s, ms, s", table, checks)
+
+
+def _cpu_rows(seen: _Seen) -> list[Row]:
+    chunks = sum(sample.chunks for sample in seen.samples)
+    return [
+        Row("CPU of the process, s", [seen.end.cpu_s]),
+        Row("CPU of the load alone, s", [seen.end.load_cpu_s]),
+        Row("CPU of the load per chunk, µs", [seen.end.load_cpu_s / chunks * 1e6]),
+        Row("event loop late, most, ms", [seen.end.lag_ns / 1e6]),
+        Row("wall clock, s", [seen.span_s]),
+    ]
+
+
+def _cpu_of(seen: _Seen, seconds: float) -> float:
+    start_s = seen.end.cpu_s - seen.end.load_cpu_s
+    return start_s + seen.end.load_cpu_s * seconds / seen.span_s
+
+
+def _mean_p99(values: Sequence[float]) -> tuple[float, float]:
+    return statistics.mean(values), sorted(values)[int(0.99 * (len(values) - 1))]
+
+
+def _measured(stage: Stage, load: LoadShape) -> _Seen:
+    plan = Plan(models=(_MODEL,), workload=Prompt(prompt="Hi."), load=load)
+    return asyncio.run(_load(stage.upstream.url, plan))
+
+
+async def _load(url: str, plan: Plan) -> _Seen:
+    engine = OpenAIEngine("upstream", url, flavour="openai")
+    samples: list[Sample] = []
+    end: End | None = None
+    with tempfile.TemporaryDirectory(prefix="nova-perf-") as folder:
+        log_path = Path(folder) / "samples.log"
+        async with loading(plan, "perf", [Pinned(_MODEL, _MODEL, engine)], log_path) as running:
+            async for record in running.records():
+                if isinstance(record, Sample) and record.counted:
+                    samples.append(record)
+                elif isinstance(record, End):
+                    end = record
+    await engine.aclose()
+    failed = [sample.failure for sample in samples if sample.failure is not None]
+    if end is None or end.status != "completed" or failed or not samples:
+        why = failed[0].message if failed else str(end)
+        raise LoadFailed(f"The benchmarker's client did not get what it asked for: {why}")
+    wrong = [s for s in samples if s.completion_tokens != _TOKENS or s.chunks < _TOKENS]
+    if wrong:
+        raise LoadFailed(f"An answer has not the tokens that it should have: {wrong[0]}")
+    return _Seen(samples, end)
