@@ -136,7 +136,7 @@ async def _version(engine: Engine) -> str | None:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+    return value if type(value) is int and value > 0 else None
 
 
 def _frequencies() -> tuple[float | None, float | None, float | None]:

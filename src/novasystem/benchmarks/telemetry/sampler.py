@@ -68,7 +68,10 @@ class Sampler:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin; the first row is there when this returns."""
+        """Begin; the first row is there when this returns.
+
+        That can take a second where a GPU's driver is loaded: an event loop calls it in a thread.
+        """
         if self._thread is not None:
             msg = "A sampler begins once."
             raise RuntimeError(msg)
