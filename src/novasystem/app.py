@@ -22,6 +22,13 @@ from novasystem.assistants.running import AssistantRuns
 from novasystem.assistants.runs_router import router as runs_router
 from novasystem.assistants.service import Assistants
 from novasystem.assistants.threads_router import router as threads_router
+from novasystem.benchmarks.carrying import Carrier
+from novasystem.benchmarks.history import History
+from novasystem.benchmarks.router import router as benchmarks_router
+from novasystem.benchmarks.schemas import BenchmarkRequest
+from novasystem.benchmarks.service import KIND as BENCHMARK
+from novasystem.benchmarks.service import Benchmarks, benchmark_kind
+from novasystem.benchmarks.stores import Places, find_store
 from novasystem.chat.head_start import HeadStarts
 from novasystem.chat.router import router as chat_router
 from novasystem.chat.schemas import ChatRequest
@@ -83,11 +90,23 @@ def create_app(
     store = Store(settings) if store is None else store
     queue = ThreadQueue(settings.max_waiting_turns)
     head_starts = HeadStarts(store.database, registry, settings.limits)
+    mongo_url = settings.mongo_url
+    places = Places(
+        store.database,
+        settings.data_dir / "benchmarks" / "stored",
+        None if mongo_url is None else mongo_url.get_secret_value(),
+    )
+    carrier = Carrier(
+        registry,
+        find_store(settings.benchmark_store, places),
+        settings.data_dir / "benchmarks" / "logs",
+    )
     runs = Runs(
         store.database,
         {
             CHAT: chat_kind(store.database, registry, settings.limits, head_starts),
             ASSISTANT: assistant_kind(store.database, registry, settings.limits),
+            BENCHMARK: benchmark_kind(carrier),
         },
         limits=Limits(settings.max_runs, settings.max_runs_per_engine),
         on_free=queue.freed,
@@ -97,18 +116,33 @@ def create_app(
     state.chat = Chat(runs, registry, queue, head_starts)
     state.assistants = Assistants(runs)
     state.assistant_runs = AssistantRuns(runs, registry, settings.run_expires_s)
+    state.benchmarks = Benchmarks(runs, carrier)
+    state.benchmark_history = History(state.benchmarks)
     state.failure = None
     state.started = False
     state.draining = False
     errors.install(app)
     # The first that matches answers: /v1/threads/runs is no thread.
     assistant_routers = (assistants_router, runs_router, threads_router)
-    doors = (completions_router, chat_router, *assistant_routers, activity_router)
+    doors = (
+        completions_router,
+        chat_router,
+        *assistant_routers,
+        benchmarks_router,
+        activity_router,
+    )
     for router in (*doors, system_router):
         # The routes themselves: an included router is a level more for every request to pass.
         app.router.routes.extend(router.routes)
     describe_bodies(
-        app, (ChatRequest, CompletionRequest, EmbeddingRequest, *assistant_schemas.BODIES)
+        app,
+        (
+            ChatRequest,
+            CompletionRequest,
+            EmbeddingRequest,
+            BenchmarkRequest,
+            *assistant_schemas.BODIES,
+        ),
     )
     docs.install(app)
     # The last one added is the outermost.
@@ -134,6 +168,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     starting: asyncio.Task[None] | None = None
     try:
         await state.store.open()
+        await state.benchmarks.store.open()
         await state.runs.open()
         starting = asyncio.create_task(_start(app))
         yield
@@ -148,6 +183,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.gather(starting, return_exceptions=True)
             await state.runs.aclose()
         await state.registry.aclose()
+        await state.benchmarks.store.aclose()
         await state.store.aclose()
 
 

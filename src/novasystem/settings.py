@@ -92,6 +92,9 @@ class Settings(BaseModel):
 
     database_url: SecretStr | None = None
     """PostgreSQL's address; without it the data is an SQLite file in ``data_dir``."""
+    benchmark_store: Literal["sql", "files", "mongo"] = "sql"
+    """Where benchmarks are kept: in the database, in a folder, or in MongoDB."""
+    mongo_url: SecretStr | None = None
     max_runs: int = Field(default=256, ge=1)
     max_runs_per_engine: int = Field(default=64, ge=1)
     run_expires_s: float = Field(default=600, gt=0)

@@ -80,7 +80,7 @@ class EventStream:
             elif field == "event":
                 name = value.removeprefix(" ")
             elif field == "id":
-                number = int(value)
+                number = int(value) if value.strip().isdigit() else None
             elif field == "data":
                 data.append(value.removeprefix(" "))
 

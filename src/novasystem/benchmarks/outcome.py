@@ -1,13 +1,14 @@
 """From what a log holds to a benchmark's results: the same at its end, and while it runs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.records import Benchmark, BenchmarkStatus, Impact, Problem, Result
 from novasystem.benchmarks.results import result
+from novasystem.benchmarks.resuming import CANCELLED
 from novasystem.benchmarks.sample_log import End, Header, ModelState, Record
 from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.summary import ClientFigures, summary
@@ -41,6 +42,10 @@ class Parts:
                 case Header():
                     begins_ns = record.begins_ns
                     parts.ended = None
+                    # What was given up is made again, and counts then.
+                    for number, sample in samples.items():
+                        if sample.failure is not None and sample.failure.code == CANCELLED:
+                            samples[number] = replace(sample, counted=False)
                 case Sample():
                     samples[record.number] = record
                 case ModelState() if record.state == "failed" and record.failure is not None:
