@@ -17,7 +17,13 @@ from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.targets import Reached
 from novasystem.benchmarks.workloads import Ask, request
 from novasystem.engines.requests import GenerateRequest, Message
-from novasystem.errors import EngineError, InvalidRequest, ModelNotFound
+from novasystem.errors import (
+    EngineProtocolError,
+    EngineRejected,
+    EngineUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+)
 
 __all__ = ["IN_A_ROW", "Asking", "Enough", "GivenUp", "Shared"]
 
@@ -176,7 +182,7 @@ class Asking:
         if closed and self._failed_in_a_row >= IN_A_ROW:
             said = f"{IN_A_ROW} requests failed one after the other, the last of them so: "
             self._give_up(replace(sample.failure, message=said + sample.failure.message))
-        if isinstance(error, EngineError):
+        if isinstance(error, (EngineUnavailable, EngineProtocolError, EngineRejected)):
             await self._reached.renew()
 
     def _give_up(self, failure: Failure) -> NoReturn:

@@ -16,7 +16,8 @@ from novasystem.benchmarks.collect import failure_of
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.sample_log import End, Header, Record, size_of, tail_log
 from novasystem.benchmarks.samples import Failure, Sample
-from novasystem.benchmarks.targets import Pinned, target_of
+from novasystem.benchmarks.targets import Pinned, Target, target_of
+from novasystem.engines.embedded import EmbeddedEngine
 from novasystem.errors import NovaError
 
 __all__ = ["Loading", "loading"]
@@ -29,13 +30,19 @@ class Loading:
     """A load process that runs. ``pid``: its own, so that what it costs can be looked at."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, log_path: Path, skip: int, models: list[Pinned]
+        self,
+        process: asyncio.subprocess.Process,
+        log_path: Path,
+        skip: int,
+        models: Sequence[Pinned],
+        targets: dict[str, Target],
     ) -> None:
         self.pid = process.pid
         self._process = process
         self._log_path = log_path
         self._skip = skip
         self._models = {model.model: model for model in models}
+        self._targets = targets
         self._failed: Failure | None = None
         self._said = b""
         self._last_ns = 0
@@ -95,7 +102,11 @@ class Loading:
     async def _do(self, what: str, pinned: Pinned) -> dict[str, Any]:
         try:
             load_ns = await pinned.make_cold() if what == "cold" else None
-            return {"target": (await target_of(pinned)).plain(), "load_ns": load_ns}
+            target = await target_of(pinned)
+            if what == "renew" and target == self._targets[pinned.model]:
+                target = await _after_a_death(pinned, target)
+            self._targets[pinned.model] = target
+            return {"target": target.plain(), "load_ns": load_ns}
         except NovaError as error:
             return {"error": {"message": error.message, "hint": error.hint}}
 
@@ -121,10 +132,10 @@ async def loading(
     models of the plan that cannot be asked, and why; so it stands in the log.
     """
     problems = dict(failed or {})
-    targets = []
+    targets: dict[str, Target] = {}
     for pinned in models:
         try:
-            targets.append((await target_of(pinned)).plain())
+            targets[pinned.model] = await target_of(pinned)
         except NovaError as error:
             problems[pinned.model] = failure_of(error)
     skip = size_of(log_path)
@@ -139,7 +150,7 @@ async def loading(
         # Ctrl-C is for us: the load goes when we let it.
         start_new_session=True,
     )
-    load = Loading(process, log_path, skip, list(models))
+    load = Loading(process, log_path, skip, models, targets)
     hearing = [asyncio.create_task(load.hear()), asyncio.create_task(load.hear_errors())]
     try:
         await load._tell(
@@ -147,7 +158,7 @@ async def loading(
                 "plan": plan.model_dump(mode="json"),
                 "benchmark_id": benchmark_id,
                 "log": str(log_path),
-                "targets": targets,
+                "targets": [target.plain() for target in targets.values()],
                 "failed": {model: asdict(failure) for model, failure in problems.items()},
             }
         )
@@ -157,6 +168,15 @@ async def loading(
         for task in hearing:
             task.cancel()
         await asyncio.gather(*hearing, return_exceptions=True)
+
+
+async def _after_a_death(pinned: Pinned, target: Target) -> Target:
+    """A broken connection tells of a child's death before the child's end does: wait for that."""
+    engine = pinned.engine
+    if isinstance(engine, EmbeddedEngine):
+        await engine.keeper.died(await engine.keeper.address())
+        return await target_of(pinned)
+    return target
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
