@@ -22,7 +22,7 @@ __all__ = ["MOST_PATTERN", "bad_pattern", "bad_schema", "first_fault", "matches"
 MOST_PATTERN = 2000
 """Characters of a pattern."""
 SCHEMA_S = 2.0
-SEARCH_S = 1.0
+SEARCH_S = 0.3
 
 Keyword = Callable[["Validator", Any, Any, Any], "Iterator[Any] | None"]
 

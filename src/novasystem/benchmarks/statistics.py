@@ -136,7 +136,8 @@ def mean_interval(parts: Sequence[Sequence[float]], seed: int = 0) -> tuple[floa
     for _ in range(RESAMPLES):
         drawn = draw(sums, k=n)
         means.append(sum(one for one, _ in drawn) / sum(size for _, size in drawn))
-    means.sort()
+    least, most = min(map(min, parts)), max(map(max, parts))
+    means = sorted(min(max(one, least), most) for one in means)  # what rounding moved out
     wider = math.sqrt(n / (n - 1)) * t_quantile((1 + CONFIDENCE) / 2, n - 1)
     tail = 100 * _NORMAL.cdf(-wider)
     place = (len(means) - 1) * tail / 100
