@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from novasystem.cli.bench import app as bench
 from novasystem.cli.chat import chat
 from novasystem.cli.db import app as db
 from novasystem.cli.doctor import doctor
@@ -32,6 +33,7 @@ Examples:
   nova chat "What is 2+3?"        ask once
   nova chat                       talk
   nova models                     what can be asked
+  nova bench run                  measure them
   nova doctor                     what is wrong, and what to do about it
   nova db backup                  keep a copy of what is kept
 """,
@@ -108,6 +110,7 @@ which each has name, status (ok, note, warning or problem), detail and hint.
 )(doctor)
 
 
+app.add_typer(bench)
 app.add_typer(db)
 
 

@@ -1,0 +1,64 @@
+"""Whether a load process works on a benchmark: that of another program, or of one that is gone.
+
+A load process outlives a parent that was killed by the moment in which it gives up its requests and
+writes down what it had. Nobody may go on from its log before that.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+import psutil
+
+from novasystem.benchmarks.sample_log import Header, read_log
+from novasystem.errors import InvalidRequest
+
+__all__ = ["load_process", "stop_load", "wait_for_former"]
+
+_PATIENCE_S = 10.0
+_POLL_S = 0.1
+_PROGRAM = "novasystem.benchmarks.load_process"
+
+
+def load_process(log_path: Path) -> psutil.Process | None:
+    """The process that the log's last header names, while it works; ``None`` once it is gone."""
+    pid = None
+    for record in read_log(log_path):
+        if isinstance(record, Header):
+            pid = record.pid
+    if pid is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        # A number is given anew: only what is such a process is meant.
+        works = process.status() != psutil.STATUS_ZOMBIE and _PROGRAM in process.cmdline()
+    except psutil.Error:
+        return None
+    return process if works else None
+
+
+def stop_load(log_path: Path) -> bool:
+    """Tell the load process to give up its requests, as Ctrl-C does; whether there was one."""
+    process = load_process(log_path)
+    if process is None:
+        return False
+    try:
+        process.terminate()
+    except psutil.Error:
+        return False
+    return True
+
+
+async def wait_for_former(log_path: Path, patience_s: float = _PATIENCE_S) -> None:
+    """Wait until nobody writes to the log. Raises ``InvalidRequest`` where somebody goes on."""
+    process = await asyncio.to_thread(load_process, log_path)
+    if process is None:
+        return
+    until = time.monotonic() + patience_s
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > until:
+            raise InvalidRequest(
+                f"The benchmark '{log_path.stem}' is being carried out by another program.",
+                hint=f"'nova bench cancel {log_path.stem}' ends it.",
+            )
+        await asyncio.sleep(_POLL_S)

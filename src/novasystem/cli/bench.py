@@ -1,0 +1,521 @@
+"""``nova bench``: measure models, and look at what was measured."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+
+from novasystem.cli import bench_options as options
+from novasystem.cli.options import Config, Json, LogLevel
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Measure models: run benchmarks, look at them, compare them.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  nova bench run -m nova-tiny -p "What is 2+2?" --repeat 20
+  nova bench list
+  nova bench show last
+  nova bench compare last-1 last --fail-on "ttft_s>10%"
+  nova bench report last -o report.html
+
+\b
+No server is needed; one may run on the same data meanwhile.
+""",
+)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench run                                  every model, one prompt
+  nova bench run -m nova-tiny -p "What is 2+2?" --repeat 20 --check contains=4
+  nova bench run -m a -m b --mode sequential --prompts prompts.jsonl
+  nova bench run -m a --prompt-tokens 128,512 --output-tokens 64 --repeat 5
+  nova bench run -m a -p "Hi." --concurrency 8 --requests 100
+  nova bench run -m a -p "Hi." --sweep auto --slo ttft_s=0.5
+  nova bench run --plan nightly.toml --json > result.json
+
+\b
+What arrives is shown on standard error, the results on standard output. Ctrl-C ends it:
+what had arrived is kept and shown, and 'nova bench resume' carries it on.
+It ends with code 3 where a model or a request failed, and 130 where it was cancelled.
+JSON: the benchmark, with id, timestamp, status, mode, prompt, parameters, plan,
+system_info, environment, summary, and results: an array of objects with model,
+success, error, timing, throughput, tokens, system_impact, checks, response, metrics.
+"""
+)
+def run(
+    model: options.Models = None,
+    prompt: options.Prompt = None,
+    prompts: options.Prompts = None,
+    plan: options.PlanFile = None,
+    repeat: options.Repeat = None,
+    until_stable: options.UntilStable = None,
+    mode: options.Mode = None,
+    concurrency: options.Concurrency = None,
+    requests: options.Requests = None,
+    rate: options.Rate = None,
+    poisson: options.Poisson = None,
+    burst: options.Burst = None,
+    ramp: options.Ramp = None,
+    sweep: options.Sweep = None,
+    step: options.Step = None,
+    prompt_tokens: options.PromptTokens = None,
+    output_tokens: options.OutputTokens = None,
+    depth: options.Depth = None,
+    conversation: options.Conversation = None,
+    trace: options.Trace = None,
+    speed: options.Speed = None,
+    phase: options.Phase = None,
+    warm_up: options.WarmUp = None,
+    system: options.System = None,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    seed: options.Seed = None,
+    stop: options.Stop = None,
+    option: options.Option = None,
+    check: options.Check = None,
+    slo: options.Slo = None,
+    time_limit: options.TimeLimit = None,
+    name: options.Name = None,
+    save_plan: options.SavePlan = None,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Measure models, and keep what came of it."""
+    from novasystem.cli.benching.planning import Flags, plan_of
+    from novasystem.cli.benching.running import run as run_plan
+    from novasystem.cli.session import opened
+
+    settings = opened(config, log_level)
+    flags = Flags(
+        plan=plan,
+        name=name,
+        model=model or (),
+        mode=mode,
+        prompt=prompt or (),
+        prompts=prompts,
+        conversation=conversation,
+        trace=trace,
+        speed=speed,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        depth=depth,
+        system=system,
+        concurrency=concurrency,
+        requests=requests,
+        rate=rate,
+        poisson=poisson,
+        burst=burst,
+        ramp=ramp,
+        sweep=sweep,
+        step=step,
+        repeat=repeat,
+        until_stable=until_stable,
+        warm_up=warm_up,
+        phase=phase,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        seed=seed,
+        stop=stop or (),
+        option=option or (),
+        check=check or (),
+        slo=slo,
+        time_limit=time_limit,
+    )
+    raise typer.Exit(run_plan(settings, plan_of(flags), save_plan=save_plan, as_json=json))
+
+
+@app.command(
+    "list",
+    epilog="""\b
+Examples:
+  nova bench list
+  nova bench list --model nova-tiny --since 7d --sort ttft_s --ascending
+  nova bench list --text sky --json | jq -r '.[].id'
+
+\b
+Newest first, those that are archived left out.
+JSON: an array of benchmarks as 'nova bench show --json' has them, without plan and metrics.
+""",
+)
+def list_(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="With this model.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Since 2026-01-31, or 12h, 7d, 2w ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before that time.")] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With these words in its prompt or name.")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="queued, running, completed, partial, failed or cancelled."
+        ),
+    ] = None,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="Those that are archived instead.")
+    ] = False,
+    sort: Annotated[
+        Literal["timestamp", "ttft_s", "tokens_per_s", "total_s"],
+        typer.Option(help="What the order goes by."),
+    ] = "timestamp",
+    ascending: Annotated[
+        bool, typer.Option("--ascending", help="Smallest, or oldest, first.")
+    ] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At most so many.")] = 50,
+    offset: Annotated[int, typer.Option(metavar="N", min=0, help="Leave out so many before.")] = 0,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """List the benchmarks that are kept."""
+    from novasystem.benchmarks.stores import Query
+    from novasystem.cli.benching.showing import moment, show_list
+    from novasystem.cli.session import opened
+
+    settings = opened(config, log_level)
+    query = Query(
+        limit=limit,
+        offset=offset,
+        model=model,
+        since=moment("--since", since),
+        until=moment("--until", until),
+        text=text,
+        statuses=tuple(cast(list[Any], status or [])),
+        sort=sort,
+        descending=not ascending,
+        archived=archived,
+    )
+    show_list(settings, query, as_json=json)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench show last
+  nova bench show bench_3fa2
+  nova bench show last --json | jq '.results[].metrics.ttft_s'
+
+\b
+One that still goes on, or was killed, shows what had arrived.
+JSON: the benchmark, as 'nova bench run --json' has it.
+"""
+)
+def show(
+    benchmark: options.Id,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Show every figure of a benchmark."""
+    from novasystem.cli.benching.showing import show as show_one
+    from novasystem.cli.session import opened
+
+    show_one(opened(config, log_level), benchmark, as_json=json)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench compare last-1 last
+  nova bench compare bench_3fa2 bench_77c0 --fail-on "ttft_s>10%" --fail-on "failed_share>1%"
+
+\b
+It ends with code 1 where a rule of --fail-on is broken; without any rule, where there is
+evidence that something got slower. What was not the same stands first.
+JSON: an object with benchmarks, conditions, models (each with metrics, and these with
+values and differences: relative, p_value, verdict, reason), passed, failures and notes.
+"""
+)
+def compare(
+    benchmarks: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID ID…",
+            show_default=False,
+            help="Two or more; the first one is what the others are held against.",
+        ),
+    ],
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="How much worse a metric may get: 'ttft_s>10%', 'e2e_s>0.2'; several times.",
+        ),
+    ] = None,
+    minimum_effect: Annotated[
+        float | None,
+        typer.Option(metavar="F", min=0, max=10, help="The least that counts as a change: 0.05."),
+    ] = None,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Say what changed between benchmarks, and for which change there is evidence."""
+    from novasystem.cli.benching.comparing import compare_stored
+    from novasystem.cli.session import opened
+
+    settings = opened(config, log_level)
+    code = compare_stored(settings, benchmarks, fail_on or (), minimum_effect, as_json=json)
+    raise typer.Exit(code)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench report last
+  nova bench report last -o report.html
+  nova bench report last --markdown >> $GITHUB_STEP_SUMMARY
+
+\b
+Without a flag the ending of the file says which one: .html, .md, .json, .csv,
+.samples.csv or .txt; without a file it is text.
+JSON: an object with format, benchmark, samples (one a request) and telemetry.
+"""
+)
+def report(
+    benchmark: options.Id,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write it."),
+    ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="One HTML file with charts, which needs nothing else.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", "--md", help="Markdown.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="A line a model and metric.")] = False,
+    samples: Annotated[bool, typer.Option("--samples", help="CSV with a line a request.")] = False,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Write a report: text, HTML, Markdown, JSON or CSV."""
+    flags = {"html": html, "markdown": markdown, "csv": csv, "samples": samples, "json": json}
+    chosen = [name for name, given in flags.items() if given]
+    if len(chosen) > 1:
+        raise typer.BadParameter("give one format.", param_hint=f"'--{chosen[1]}'")
+    from novasystem.cli.benching.showing import report as report_one
+    from novasystem.cli.session import opened
+
+    settings = opened(config, log_level)
+    report_one(settings, benchmark, chosen[0] if chosen else None, output)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench export last
+  nova bench export --format csv --folder results
+  nova bench export bench_3fa2 bench_77c0
+
+\b
+A file for each, named after its id; the names of the files are printed. Without an id: all.
+"""
+)
+def export(
+    benchmarks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID…]", show_default=False, help="Which ones; without: all."),
+    ] = None,
+    format_: Annotated[
+        Literal["json", "csv", "samples", "markdown", "html", "text"],
+        typer.Option("--format", help="Of the files."),
+    ] = "json",
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path(),
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Write benchmarks into files."""
+    from novasystem.cli.benching.showing import export as export_all
+    from novasystem.cli.session import opened
+
+    export_all(opened(config, log_level), benchmarks or [], format_, folder)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench resume last
+
+\b
+What had arrived is not asked again. One that has ended says so.
+Codes and JSON are those of 'nova bench run'.
+"""
+)
+def resume(
+    benchmark: options.Id,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Carry on a benchmark that was killed or cancelled."""
+    from novasystem.cli.benching.running import resume as resume_one
+    from novasystem.cli.session import opened
+
+    raise typer.Exit(resume_one(opened(config, log_level), benchmark, as_json=json))
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench cancel last
+
+\b
+For one that another terminal, or a server on this machine, carries out.
+"""
+)
+def cancel(benchmark: options.Id, config: Config = None, log_level: LogLevel = None) -> None:
+    """End a benchmark that goes on; what had arrived is kept."""
+    from novasystem.cli.benching.keeping import cancel as cancel_one
+    from novasystem.cli.session import opened
+
+    cancel_one(opened(config, log_level), benchmark)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench delete bench_3fa2
+  nova bench delete --yes last
+
+\b
+With all its samples; it cannot be undone. 'nova bench archive' only puts it out of sight.
+"""
+)
+def delete(
+    benchmarks: Annotated[
+        list[str],
+        typer.Argument(metavar="ID…", show_default=False, help="Which ones."),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Delete benchmarks."""
+    from novasystem.cli.benching.keeping import delete as delete_some
+    from novasystem.cli.session import opened
+
+    delete_some(opened(config, log_level), benchmarks, yes=yes)
+
+
+OlderThan = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Those of before 2026-01-31, or older than 30d, 12w."),
+]
+Keep = Annotated[int | None, typer.Option(metavar="N", min=0, help="Those beyond the newest N.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench archive --older-than 30d --dry-run
+  nova bench archive --keep 100
+  nova bench archive --restore bench_3fa2
+
+\b
+Those that are archived are kept whole; 'nova bench list --archived' has them.
+JSON: an object with archived (the ids), left and dry_run.
+"""
+)
+def archive(
+    older_than: OlderThan = None,
+    keep: Keep = None,
+    restore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Bring this one back into the list; several times."),
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Take older benchmarks out of the list, without deleting them."""
+    from novasystem.cli.benching import keeping
+    from novasystem.cli.benching.showing import moment
+    from novasystem.cli.session import opened
+
+    settings = opened(config, log_level)
+    before = moment("--older-than", older_than)
+    if restore:
+        keeping.restore(settings, restore)
+    else:
+        keeping.archive(settings, before, keep, dry_run=dry_run, as_json=json)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  nova bench prune --older-than 26w --dry-run
+  nova bench prune --keep 1000 --yes
+  nova bench prune --archived --older-than 52w
+
+\b
+With all their samples; it cannot be undone. What has not ended is left alone.
+JSON: an object with deleted (the ids), left and dry_run.
+"""
+)
+def prune(
+    older_than: OlderThan = None,
+    keep: Keep = None,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="Only those that are archived.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Delete older benchmarks."""
+    from novasystem.cli.benching import keeping
+    from novasystem.cli.benching.showing import moment
+    from novasystem.cli.session import opened
+
+    settings = opened(config, log_level)
+    before = moment("--older-than", older_than)
+    keeping.prune(settings, before, keep, archived=archived, dry_run=dry_run, yes=yes, as_json=json)
+
+
+@app.command(
+    "import",
+    epilog="""\b
+Examples:
+  nova bench import old-results
+
+\b
+Reads files named benchmark_TIME.json, as older versions wrote them. What is there already
+stays as it is. It ends with code 1 where a file was passed over.
+JSON: an object with added and known (ids), skipped (each with file and why) and dry_run.
+""",
+)
+def import_(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", show_default=False, help="Where the files lie.")
+    ],
+    dry_run: DryRun = False,
+    json: Json = False,
+    config: Config = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Take in benchmarks of the older design."""
+    from novasystem.cli.benching import keeping
+    from novasystem.cli.session import opened
+
+    settings = opened(config, log_level)
+    raise typer.Exit(keeping.take_in(settings, folder, dry_run=dry_run, as_json=json))
