@@ -16,6 +16,7 @@ import structlog
 
 from novasystem.benchmarks.collect import failure_of
 from novasystem.benchmarks.environment import model_environment, system_info
+from novasystem.benchmarks.former import wait_for_former
 from novasystem.benchmarks.loading import loading
 from novasystem.benchmarks.outcome import Parts, Status, outcome
 from novasystem.benchmarks.plan import Plan
@@ -86,7 +87,7 @@ class Carrier:
         models = plan.models or tuple(
             name
             for name, model in sorted(known.items())
-            if not model.capabilities or "embedding" not in model.capabilities
+            if not model.capabilities or "completion" in model.capabilities
         )
         unknown: list[str] = []
         for model in models:
@@ -167,6 +168,8 @@ class _Work:
         plan = self._benchmark.plan
         assert plan is not None
         make_folder(self._carrier.folder)
+        # Of an execution before this one, which was killed: it may still be writing down its end.
+        await wait_for_former(self._path)
         try:
             pinned, failed = await self._pin(plan)
             await self._begin(pinned, plan)
