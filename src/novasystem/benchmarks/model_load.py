@@ -6,14 +6,14 @@ fails, as there is no answer that the next one could be asked with.
 """
 
 import asyncio
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from novasystem.benchmarks.asking import Asking, GivenUp, Shared
 from novasystem.benchmarks.calibrate import counter, made_texts
 from novasystem.benchmarks.collect import failure_of
-from novasystem.benchmarks.pacing import Closed, Open, constant, pace, pacer
+from novasystem.benchmarks.loops import closed_loop, open_loop
+from novasystem.benchmarks.pacing import Closed, Open, constant, pacer
 from novasystem.benchmarks.plan import Conversation, Phase, Sweep
 from novasystem.benchmarks.resuming import CANCELLED
 from novasystem.benchmarks.sample_log import ModelState, SweepStep
@@ -161,31 +161,15 @@ class ModelLoad:
     async def _closed(
         self, phase: Phase, block: int, left: Sequence[int], concurrency: int
     ) -> list[Sample]:
-        numbers = iter(left)
         samples: list[Sample] = []
         # With several at once a cached prompt was asked before them all; a depth never is.
         prime = concurrency == 1 or phase != "cached"
 
-        async def work() -> None:
-            for number in numbers:
-                ask = self._ask(phase, block, number)
-                sample = await self._asking.one(phase, block, ask, prime=prime)
-                self._keep(samples, sample)
+        async def send(number: int) -> None:
+            ask = self._ask(phase, block, number)
+            self._keep(samples, await self._asking.one(phase, block, ask, prime=prime))
 
-        if concurrency == 1:
-            await work()
-            return samples
-        workers: list[asyncio.Task[None]] = []
-        try:
-            for _ in range(min(concurrency, len(left))):
-                workers.append(asyncio.create_task(work()))
-                # One each turn of the loop: answers that come meanwhile are read in between, and
-                # not only after the last request has been written.
-                await asyncio.sleep(0)
-            await asyncio.gather(*workers)
-        except BaseException:
-            await _give_up(workers)
-            raise
+        await closed_loop(left, min(concurrency, len(left)), send)
         return samples
 
     async def _open(
@@ -198,47 +182,17 @@ class ModelLoad:
         numbered_from: int = 0,
         rate_per_s: float | None = None,
     ) -> list[Sample]:
-        """Send on schedule, whatever becomes of what was sent; then wait for it all.
-
-        What is left of a schedule begins with its first request and keeps its gaps.
-        """
         samples: list[Sample] = []
-        tasks: set[asyncio.Task[None]] = set()
-        failed: list[BaseException] = []
+        origin_ns = self._shared.origin_ns
 
         async def send(number: int, due_ns: int) -> None:
             ask = self._ask(phase, block, numbered_from + number)
             sample = await self._asking.one(
-                phase, block, ask, scheduled_ns=due_ns, rate_per_s=rate_per_s
+                phase, block, ask, scheduled_ns=due_ns - origin_ns, rate_per_s=rate_per_s
             )
             self._keep(samples, sample)
 
-        def ended(task: asyncio.Task[None]) -> None:
-            tasks.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                failed.append(error)
-
-        first_s = schedule.due_s(left[0])
-        begin_ns = self._shared.now_ns()
-        try:
-            for number in left:
-                if failed:
-                    break
-                elapsed_s = (self._shared.now_ns() - begin_ns) / 1e9 + first_s
-                # Timers are set to whole milliseconds: rounded up, a request is never early.
-                wait_s = math.ceil(pace(schedule, elapsed_s, number).wait_s * 1e3) / 1e3
-                await asyncio.sleep(wait_s)
-                due_ns = begin_ns + int((schedule.due_s(number) - first_s) * 1e9)
-                task = asyncio.create_task(send(number, due_ns))
-                tasks.add(task)
-                task.add_done_callback(ended)
-            while tasks and not failed:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            if failed:
-                raise failed[0]
-        except BaseException:
-            await _give_up(tasks)
-            raise
+        await open_loop(left, schedule, send)
         return samples
 
     async def _conversation(self, phase: Phase, block: int) -> list[Sample]:
@@ -316,11 +270,3 @@ def _out_of_time(limit_s: float) -> Failure:
         f"The model took longer than its limit of {limit_s:g} s.",
         "Raise model_s in the plan's limits, or ask for less.",
     )
-
-
-async def _give_up(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel them, and wait until each has written down what it had."""
-    waiting = list(tasks)
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
