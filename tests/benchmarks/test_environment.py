@@ -101,6 +101,12 @@ async def test_the_embedded_child_is_found_and_its_memory_measured(weights: Path
         found = impact(sampler.readings(), rows[0].at_ns, rows[-1].at_ns + 1, server="embedded")
         assert found.server_memory is not None
         assert found.server_memory * _GIB > _size(weights)
+        # Out of memory and in again, as before each request of a cold phase: another process.
+        await engine.unload("nova-tiny")
+        with pytest.raises(NotSeen):
+            find()
+        await engine.load("nova-tiny")
+        assert [again.pid for again in find()] == [engine.child_pid] != [process.pid]
     finally:
         await engine.aclose()
 

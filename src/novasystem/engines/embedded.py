@@ -75,8 +75,9 @@ class EmbeddedEngine:
 
     @property
     def child_pid(self) -> int | None:
-        """Of the child that was spoken to last; ``None`` before the first time."""
-        return None if self._client is None else self._client[0].pid
+        """Of the child, where it runs."""
+        current = self._keeper.current
+        return None if current is None else current.pid
 
     async def version(self) -> str | None:
         """Of the package that llama.cpp comes in; its own build number is a part of it."""

@@ -44,6 +44,11 @@ class Keeper(Protocol):
     @property
     def running(self) -> bool: ...
 
+    @property
+    def current(self) -> ChildAddress | None:
+        """Where the child is reached, where it runs."""
+        ...
+
     async def address(self) -> ChildAddress:
         """Where the child is reached; starts it where it does not run.
 

@@ -39,6 +39,10 @@ class DistantKeeper:
     def running(self) -> bool:
         return self._address is not None
 
+    @property
+    def current(self) -> ChildAddress | None:
+        return self._address
+
     async def address(self) -> ChildAddress:
         if self._address is None:
             await self._ask(self.engine, "start")
