@@ -279,6 +279,36 @@ def test_summary_over_history(door: Door) -> None:
     assert spread["n"] == model["succeeded"] <= model["benchmarks"]
 
 
+def test_compared(door: Door) -> None:
+    ids = [made(door, f"slowly 3 {pause}", repetitions=12)["id"] for pause in (0.02, 0.02, 0.2)]
+    path = f"/api/benchmarks/compare?ids={','.join(ids)}&fail_on=e2e_s%3E10%25"
+    found = ask(door.port, "GET", path, headers=A).json
+    assert found["benchmarks"] == ids
+    [model] = found["models"]
+    [e2e] = [one for one in model["metrics"] if one["metric"] == "e2e_s"]
+    assert e2e["differences"][1]["verdict"] == "slower", (e2e, found["invalid"])
+    assert found["gate"]["passed"] is False
+    # The prompts are not the same, and that is told first.
+    assert found["conditions"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("ids={0}", 400, "two or more"),
+        ("ids={0},{0}", 400, "two or more"),
+        ("ids={0},bench_none", 404, "bench_none"),
+        ("ids={0},{1}&fail_on=speed", 400, "no rule"),
+        ("ids={0},{1}&fail_on=heat%3E1%25", 400, "no metric"),
+    ],
+)
+def test_what_cannot_be_compared(door: Door, query: str, status: int, said: str) -> None:
+    ids = [made(door, "say so")["id"] for _ in range(2)]
+    answer = ask(door.port, "GET", f"/api/benchmarks/compare?{query.format(*ids)}", headers=A)
+    assert answer.status == status, answer.text
+    assert said in answer.json["detail"]
+
+
 @pytest.mark.parametrize("format_", ["json", "csv", "samples", "markdown", "html", "text"])
 def test_exports(door: Door, format_: str) -> None:
     begun = made(door, "say <script>alert(1)</script>")

@@ -8,19 +8,20 @@ from urllib.parse import urlencode
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
+from novasystem.benchmarks.compare import MINIMUM_EFFECT, compare
 from novasystem.benchmarks.encode import encode_events, event_error, shown
+from novasystem.benchmarks.gate import decide, rule
 from novasystem.benchmarks.history import History
 from novasystem.benchmarks.over_history import over_history
-from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.records import BenchmarkStatus
 from novasystem.benchmarks.reports import FORMATS, render
-from novasystem.benchmarks.schemas import BenchmarkRequest
+from novasystem.benchmarks.schemas import BenchmarkRequest, bounded
 from novasystem.benchmarks.service import Benchmarks
 from novasystem.benchmarks.stores import Query as Asked
 from novasystem.benchmarks.stores.facts import Sort
 from novasystem.benchmarks.stores.query import check_id
 from novasystem.benchmarks.watching import watch_all
-from novasystem.errors import InvalidRequest, MalformedRequest, MessageTooLong
+from novasystem.errors import InvalidRequest, MalformedRequest
 from novasystem.http.body import read_body, takes
 from novasystem.http.owner import owner_of
 from novasystem.http.sse import AnswerResponse, SseResponse, last_event_id
@@ -41,6 +42,7 @@ _EVENT_STREAM: dict[int | str, dict[str, object]] = {
         },
     }
 }
+MOST_COMPARED = 10
 When = Annotated[datetime.datetime | None, Query()]
 
 
@@ -56,28 +58,6 @@ def _known(benchmark_id: str) -> str:
         return check_id(benchmark_id)
     except InvalidRequest as error:
         raise MalformedRequest(error.message, hint=error.hint, param="benchmark_id") from None
-
-
-def _bounded(plan: Plan, most: int) -> Plan:
-    """Raises ``MessageTooLong`` where a prompt is."""
-    workload = plan.workload
-    texts: list[str] = []
-    if workload.kind == "prompt":
-        texts = [workload.prompt]
-    elif workload.kind == "prompts":
-        texts = list(workload.prompts)
-    elif workload.kind == "conversation":
-        texts = list(workload.turns)
-    elif workload.kind == "trace":
-        texts = [one.prompt for one in workload.requests if one.prompt is not None]
-    longest = max(map(len, texts), default=0)
-    if longest > most:
-        raise MessageTooLong(
-            f"A prompt has at most {most:,} characters; one of these has {longest:,}.",
-            hint="Shorten it, or raise NOVA_MAX_PROMPT_CHARS.",
-            param="prompt",
-        )
-    return plan
 
 
 @router.post(
@@ -99,7 +79,7 @@ async def run(request: Request) -> Response:
     body = await read_body(request, BenchmarkRequest)
     state = request.app.state
     service: Benchmarks = state.benchmarks
-    plan = _bounded(body.as_plan(), state.settings.max_prompt_chars)
+    plan = bounded(body.as_plan(), state.settings.max_prompt_chars)
     owner_id = owner_of(request)
     if "respond-async" in request.headers.get("prefer", "").lower():
         begun = await service.start(plan, owner_id)
@@ -204,6 +184,37 @@ async def summary(
     found = await asyncio.to_thread(over_history, page.benchmarks)
     models = [one.model_dump() for one in found if model is None or one.model == model]
     return _json({"benchmarks": len(page.benchmarks), "of": page.total, "models": models})
+
+
+@router.get("/compare", summary="Two or more benchmarks beside each other", response_class=Response)
+async def compare_benchmarks(
+    request: Request,
+    ids: Annotated[str, Query(min_length=3, max_length=1000)],
+    minimum_effect: Annotated[float, Query(ge=0, le=10)] = MINIMUM_EFFECT,
+    fail_on: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """`ids` are two to ten, with commas between: each is held against the first.
+
+    What was not the same comes first (`conditions`), then for each model and metric the difference
+    and its verdict: `slower`, `faster`, `higher`, `lower` or `no evidence`. With `fail_on`, such as
+    `ttft_s>10%`, `gate` says whether a rule is broken.
+    """
+    names = [_known(name.strip()) for name in ids.split(",") if name.strip()]
+    if len(names) > MOST_COMPARED:
+        raise InvalidRequest(f"At most {MOST_COMPARED} are compared at once.", param="ids")
+    rules = [rule(text) for text in fail_on or ()]
+    service: Benchmarks = request.app.state.benchmarks
+    owner_id = owner_of(request)
+    pairs = []
+    for name in names:
+        benchmark = await service.get(owner_id, name)
+        pairs.append((benchmark, await service.samples(benchmark)))
+    found = await asyncio.to_thread(compare, pairs, minimum_effect=minimum_effect)
+    body = found.model_dump(mode="json")
+    if rules:
+        gate = decide(found, rules)
+        body["gate"] = {"passed": gate.passed, "failures": gate.failures, "notes": gate.notes}
+    return _json(body)
 
 
 @router.get(

@@ -17,8 +17,9 @@ from novasystem.benchmarks.plan import (
     Plan,
     Prompt,
 )
+from novasystem.errors import MessageTooLong
 
-__all__ = ["BenchmarkRequest"]
+__all__ = ["BenchmarkRequest", "bounded"]
 
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -95,3 +96,25 @@ class BenchmarkRequest(BaseModel):
                 "workload": Prompt(prompt=self.prompt, system=self.system),
             }
         )
+
+
+def bounded(plan: Plan, most: int) -> Plan:
+    """Raises ``MessageTooLong`` where a prompt is."""
+    workload = plan.workload
+    texts: list[str] = []
+    if workload.kind == "prompt":
+        texts = [workload.prompt]
+    elif workload.kind == "prompts":
+        texts = list(workload.prompts)
+    elif workload.kind == "conversation":
+        texts = list(workload.turns)
+    elif workload.kind == "trace":
+        texts = [one.prompt for one in workload.requests if one.prompt is not None]
+    longest = max(map(len, texts), default=0)
+    if longest > most:
+        raise MessageTooLong(
+            f"A prompt has at most {most:,} characters; one of these has {longest:,}.",
+            hint="Shorten it, or raise NOVA_MAX_PROMPT_CHARS.",
+            param="prompt",
+        )
+    return plan

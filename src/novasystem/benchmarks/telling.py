@@ -8,7 +8,7 @@ Each is ``{type, benchmark_id, model, …}``; ``model`` is ``null`` where it is 
     token      {number, text, reasoning}                 a piece of it, at most some 20 a second
     sample     {number, phase, block, item, counted, ttft_s, e2e_s, output_tokens_per_s,
                 prompt_tokens, completion_tokens, error} one request has ended
-    step       {rate_per_s, held}                        a step of a sweep has ended
+    step       {rate_per_s, requests, good}              a step of a sweep has ended
     client     {cpu_s, lag_s, in_flight}                 the load process, about once a second
     loaded     {status, error}                           all requests are made
 """
@@ -50,7 +50,7 @@ def told(record: Record, plan: Plan) -> tuple[str, dict[str, Any]]:
             return "sample", _sample(record)
         case SweepStep():
             step = record.step
-            said = {"rate_per_s": step.rate_per_s, "held": step.held}
+            said = {"rate_per_s": step.rate_per_s, "requests": step.requests, "good": step.good}
             return "step", {"model": record.model, **said}
         case ClientFigures():
             figures = {"cpu_s": record.cpu_s, "lag_s": record.lag_ns / 1e9}
