@@ -266,7 +266,7 @@ def compare(
     config: Config = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Say what changed between benchmarks, and for which change there is evidence."""
+    """Say what changed between benchmarks, with evidence."""
     from novasystem.cli.benching.comparing import compare_stored
     from novasystem.cli.session import opened
 

@@ -20,6 +20,7 @@ from novasystem.errors import (
     InvalidRequest,
     MalformedRequest,
     ModelNotFound,
+    NotFound,
     NovaError,
     Overloaded,
 )
@@ -31,6 +32,7 @@ _CODES: dict[type[NovaError], int] = {
     InvalidRequest: 2,
     MalformedRequest: 2,
     ModelNotFound: 2,
+    NotFound: 2,
     EngineError: 3,
     Overloaded: 3,
 }
