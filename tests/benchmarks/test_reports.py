@@ -279,3 +279,12 @@ def test_a_format_that_is_not_known_is_refused_with_those_that_are() -> None:
     with pytest.raises(InvalidRequest, match="'pdf'") as refused:
         render("pdf", made.benchmark())
     assert "html" in refused.value.hint
+
+
+def test_goodput_and_tokens_are_shown_and_what_is_not_known_is_not() -> None:
+    benchmark = made.benchmark((made.result(made.samples(20), goodput_per_s=1.75),))
+    for name in ("markdown", "html"):
+        report = render(name, benchmark)
+        assert "met their objectives" in report
+        assert "1.75" in report
+        assert "of these reasoning" not in report

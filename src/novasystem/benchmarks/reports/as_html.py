@@ -82,6 +82,9 @@ def _model(result: Result) -> Iterator[str]:
     yield f"<h2>{escape(line(result.model))}</h2>"
     if result.metrics:
         yield _table(_DISTRIBUTION, figures.distributions(result), numbers=True)
+    if facts := figures.throughput(result):
+        yield "<h3>In all</h3>"
+        yield _table((), facts)
     if result.checks:
         yield "<h3>Checks</h3>"
         yield _table(("Check", "Passed", "Failed", "First failures"), figures.checks(result))

@@ -29,6 +29,8 @@ def as_markdown(report: Report) -> str:
         parts.append(f"## {_text(result.model)}")
         if result.metrics:
             parts.append(_table(_DISTRIBUTION, figures.distributions(result)))
+        if facts := figures.throughput(result):
+            parts.append(_table(("In all", ""), facts))
         if result.checks:
             parts.append(_table(_CHECKS, figures.checks(result)))
         parts.append(

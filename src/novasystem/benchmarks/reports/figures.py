@@ -21,6 +21,7 @@ __all__ = [
     "impact",
     "problems",
     "summary",
+    "throughput",
 ]
 
 _P95_NEEDS = 20
@@ -162,6 +163,27 @@ def distributions(result: Result) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def throughput(result: Result) -> list[tuple[str, str]]:
+    """Label and value: what came in all, and how fast; what is not known is left out."""
+    found, tokens, timing = result.throughput, result.tokens, result.timing
+    shown = {
+        "Time to first chunk": seconds(timing.time_to_first_chunk),
+        "Time to first token": seconds(timing.time_to_first_token),
+        "Total time": seconds(timing.total_time),
+        "Output tokens per second, all requests together": rate(found.output_tokens_per_second),
+        "Prompt tokens per second, as the server says": rate(found.prefill_tokens_per_second),
+        "Output tokens per second, as the server says": rate(found.decode_tokens_per_second),
+        "Requests per second that met their objectives": rate(result.goodput_per_s),
+        "Prompt tokens": count(tokens.prompt),
+        "of these from a cache": count(tokens.cached),
+        "Output tokens": count(tokens.completion),
+        "of these reasoning": count(tokens.reasoning),
+        "Chunks": count(found.total_chunks),
+        "Bytes": count(found.total_bytes),
+    }
+    return [(label, text) for label, text in shown.items() if text not in {gone, "0"}]
 
 
 def impact(found: Impact) -> list[tuple[str, str, str]]:
