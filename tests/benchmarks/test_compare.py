@@ -196,7 +196,8 @@ def test_answers_side_by_side() -> None:
     first, second = found.models[0].answers
     assert (first.texts, first.same) == (("Paris.", "Lyon."), False)
     assert (second.texts, second.same) == (("4", "4"), True)
-    assert found.models[0].same_answers == (pytest.approx(1 / 3),)
+    (share,) = found.models[0].same_answers
+    assert share == pytest.approx(1 / 3)
 
 
 def environment(**given: Any) -> dict[str, Any]:

@@ -5,8 +5,10 @@ import random
 import time
 from itertools import combinations
 from statistics import NormalDist
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from novasystem.benchmarks.plan import Convergence
 from novasystem.benchmarks.ranks import blocks, drift, holm, least_p, rank_test
@@ -130,6 +132,18 @@ def test_stopping_when_the_interval_is_narrow() -> None:
     assert converged(wild, until)
     assert not converged([[] for _ in range(29)], until)
     assert converged([[] for _ in range(30)], until)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"metric": "ttft"}, "there are ttft_s, "),
+        ({"min_repetitions": 9, "max_repetitions": 8}, "below min_repetitions"),
+    ],
+)
+def test_a_convergence_that_cannot_be_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Convergence(**given)
 
 
 # Ranks.

@@ -244,6 +244,10 @@ METRICS: dict[str, Metric] = {
 
 
 def values(samples: Sequence[Sample], name: str) -> list[float]:
-    """The metric of each sample that has it, in the samples' order."""
+    """The metric of each measured sample that has it, in the samples' order."""
     function = METRICS[name].function
-    return [value for sample in samples if (value := function(sample)) is not None]
+    return [
+        value
+        for sample in samples
+        if sample.counted and sample.failure is None and (value := function(sample)) is not None
+    ]

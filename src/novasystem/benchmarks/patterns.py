@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 if TYPE_CHECKING:
     import regex
     from jsonschema.protocols import Validator
 
-__all__ = ["MOST_PATTERN", "bad_pattern", "bad_schema", "first_fault", "matches"]
+__all__ = ["MOST_PATTERN", "bad_pattern", "bad_schema", "bad_value", "first_fault", "matches"]
 
 MOST_PATTERN = 2000
 """Characters of a pattern."""
@@ -61,11 +63,21 @@ def matches(
 def bad_schema(schema: dict[str, Any]) -> str | None:
     """Why it is no JSON schema (2020-12, unless it names another draft); ``None`` where it is.
 
-    Patterns in it must compile, and references must lie inside it: nothing is ever fetched.
+    Patterns in it must compile, and references must lie inside it: nothing is ever fetched. Plans
+    are read again and again, so what was found is kept.
     """
+    try:
+        return _bad_schema(orjson.dumps(schema))
+    except orjson.JSONEncodeError as error:
+        return str(error)
+
+
+@lru_cache(maxsize=64)
+def _bad_schema(as_json: bytes) -> str | None:
     from jsonschema import SchemaError
     from jsonschema.validators import Draft202012Validator, validator_for
 
+    schema = orjson.loads(as_json)
     kind = validator_for(schema, default=Draft202012Validator)
     try:
         kind.check_schema(schema)
@@ -113,6 +125,27 @@ def first_fault(schema: dict[str, Any], value: Any, *, limit_s: float = SCHEMA_S
         return None
     where = "/".join(map(str, found.absolute_path))
     return str(found.message) + (f" (at {where})" if where else "")
+
+
+def bad_value(kind: str, value: Any) -> str | None:
+    """Why a check of this kind cannot have this value; ``None`` where it can."""
+    if kind in {"not_empty", "same"}:
+        return None if value is None else "takes no value"
+    if kind == "json_schema":
+        if not isinstance(value, dict):
+            return "needs a JSON schema as its value"
+        why = bad_schema(value)
+        return f"needs a JSON schema as its value: {why}" if why else None
+    if kind in {"equals", "contains", "regex"}:
+        if not isinstance(value, str) or not value:
+            return "needs a text as its value"
+        why = bad_pattern(value) if kind == "regex" else None
+        return f"needs a pattern that compiles: {why}" if why else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "needs a number as its value"
+    if kind == "relevant":
+        return None if 0 <= value <= 1 else "needs a share between 0 and 1 as its value"
+    return None if value >= 0 and value == int(value) else "needs a count as its value"
 
 
 def _timed(keyword: Keyword, ends_at: float) -> Keyword:

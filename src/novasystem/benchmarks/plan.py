@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from novasystem.benchmarks.patterns import bad_pattern, bad_schema
+from novasystem.benchmarks.patterns import bad_value
 
 __all__ = [
     "Burst",
@@ -231,6 +231,18 @@ class Convergence(_Part):
     min_repetitions: Annotated[int, Field(ge=3)] = 5
     max_repetitions: Annotated[int, Field(ge=3, le=100_000)] = 100
 
+    @model_validator(mode="after")
+    def _can_be_met(self) -> "Convergence":
+        from novasystem.benchmarks.metrics import METRICS  # which needs the plan's own types
+
+        if self.metric not in METRICS:
+            msg = f"until: there is no metric '{self.metric[:80]}'; there are {', '.join(METRICS)}"
+            raise ValueError(msg)
+        if self.max_repetitions < self.min_repetitions:
+            msg = "until: max_repetitions is below min_repetitions"
+            raise ValueError(msg)
+        return self
+
 
 class Limits(_Part):
     """Time limits: of one request, of all requests of one model, of the whole benchmark."""
@@ -267,31 +279,10 @@ class Check(_Part):
 
     @model_validator(mode="after")
     def _value_fits(self) -> "Check":
-        if why := _bad_value(self.kind, self.value):
+        if why := bad_value(self.kind, self.value):
             msg = f"checks: '{self.kind}' {why}"
             raise ValueError(msg)
         return self
-
-
-def _bad_value(kind: str, value: Any) -> str | None:
-    """Why a check of this kind cannot have this value; ``None`` where it can."""
-    if kind in {"not_empty", "same"}:
-        return None if value is None else "takes no value"
-    if kind == "json_schema":
-        if not isinstance(value, dict):
-            return "needs a JSON schema as its value"
-        why = bad_schema(value)
-        return f"needs a JSON schema as its value: {why}" if why else None
-    if kind in {"equals", "contains", "regex"}:
-        if not isinstance(value, str) or not value:
-            return "needs a text as its value"
-        why = bad_pattern(value) if kind == "regex" else None
-        return f"needs a pattern that compiles: {why}" if why else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "needs a number as its value"
-    if kind == "relevant":
-        return None if 0 <= value <= 1 else "needs a share between 0 and 1 as its value"
-    return None if value >= 0 and value == int(value) else "needs a count as its value"
 
 
 class Plan(_Part):
