@@ -9,6 +9,7 @@ import pytest
 from novasystem.benchmarks.reports import Report
 from novasystem.benchmarks.reports.charts import Bar, Line, axis, bars, lines, thinned, ticks
 from novasystem.benchmarks.reports.drawn import charts
+from novasystem.benchmarks.reports.figures import distributions, headline
 from novasystem.benchmarks.reports.words import gib, line, plain, rate, seconds
 from novasystem.benchmarks.telemetry import Readings
 from tests.benchmarks import made
@@ -127,3 +128,34 @@ def test_plain_text_keeps_what_is_written_and_drops_what_steers() -> None:
     assert plain("\u202eabc\u2066\u200b\ufeff") == "abc"
     assert plain("नमस्ते 👩‍🔬 é 日本") == "नमस्ते 👩‍🔬 é 日本"
     assert line("a\n\n  b\u2028c" + "d" * 10, 8) == "a b cdd…"
+
+
+def test_phases_share_no_line_and_no_row() -> None:
+    warm = made.samples(3)
+    cold = tuple(replace(each, phase="cold") for each in made.samples(3, first=3))
+    result = made.result(warm)
+    more = {f"{name}@cold": each for name, each in result.metrics.items()}
+    result = result.model_copy(update={"metrics": {**result.metrics, **more}})
+    benchmark = made.benchmark((result,))
+    assert benchmark.plan is not None
+    plan = benchmark.plan.model_copy(update={"phases": ("cold", "warm")})
+    report = Report(benchmark.model_copy(update={"plan": plan}), (*warm, *cold))
+    drawn = "".join(charts(report))
+    assert "nova-tiny (warm) (3)" in drawn
+    assert "nova-tiny (cold) (3)" in drawn
+    rows = [row.cells for row in headline(report.benchmark)]
+    assert [row[0] for row in rows] == ["nova-tiny (warm)", "nova-tiny (cold)"]
+    assert [row[5] for row in rows] == ["3", ""]
+    assert ("ttft_s@cold", "3", "51.0 ms") in [row[:3] for row in distributions(result)]
+
+
+def test_a_sweep_has_its_knee_drawn() -> None:
+    result = made.result(made.samples(3))
+    steps = {
+        f"ttft_s@{rate}/s": made.distribution([0.05 * float(rate)])
+        for rate in ("4", "0.5", "1e+03")
+    }
+    swept = result.model_copy(update={"metrics": {**result.metrics, **steps}})
+    drawn = "".join(charts(Report(made.benchmark((swept,)))))
+    assert "by requests a second" in drawn
+    assert "by requests a second" not in "".join(charts(Report(made.benchmark((result,)))))

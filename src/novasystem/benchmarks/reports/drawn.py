@@ -1,5 +1,6 @@
 """Which charts a report has, and from which figures."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
@@ -13,7 +14,8 @@ __all__ = ["charts"]
 
 _BINS = 80
 _GIB = 2**30
-_MAX_MODELS = 8
+_MAX_LINES = 8
+_STEP = re.compile(r"ttft_s@([0-9.e+-]+)/s")
 
 
 def charts(report: Report) -> Iterator[str]:
@@ -22,6 +24,7 @@ def charts(report: Report) -> Iterator[str]:
     made = [
         _spread("Time to first token: share of requests at most so long", models, ttft_s),
         _spread("End-to-end latency: share of requests at most so long", models, e2e_s),
+        _knee(report),
         _split(models),
         _tokens(models),
         *_machine(report),
@@ -30,9 +33,33 @@ def charts(report: Report) -> Iterator[str]:
 
 
 def _by_model(report: Report) -> dict[str, list[Sample]]:
+    """The samples of each model; where it has several phases, of each of these, since cold and
+    warm requests belong in no line together."""
     good = measured(report.samples)
-    names = [result.model for result in report.benchmark.results][:_MAX_MODELS]
-    return {name: [sample for sample in good if sample.model == name] for name in names}
+    found: dict[str, list[Sample]] = {}
+    for result in report.benchmark.results:
+        own = [sample for sample in good if sample.model == result.model]
+        phases = list(dict.fromkeys(sample.phase for sample in own))
+        for phase in phases:
+            name = result.model if len(phases) == 1 else f"{result.model} ({phase})"
+            found[name] = [sample for sample in own if sample.phase == phase]
+    return dict(list(found.items())[:_MAX_LINES])
+
+
+def _knee(report: Report) -> str:
+    """Of a sweep: latency over the rate that was asked for."""
+    drawn = []
+    for series, result in enumerate(report.benchmark.results[:_MAX_LINES]):
+        steps = []
+        for name, found in result.metrics.items():
+            if (step := _STEP.fullmatch(name)) is not None:
+                steps.append((float(step[1]), found.mean, found.p95))
+        steps.sort(key=lambda step: step[0])
+        means = [(at, mean) for at, mean, _ in steps]
+        high = [(at, p95) for at, _, p95 in steps if p95 is not None]
+        drawn.append(Line(f"{result.model}, mean", means, series))
+        drawn.append(Line(f"{result.model}, p95 (dashed)", high, series, dashed=True))
+    return lines("Time to first token by requests a second", drawn, x="", y="s")
 
 
 def _spread(

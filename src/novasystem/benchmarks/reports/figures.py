@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from novasystem.benchmarks.records import Benchmark, Distribution, Impact, Result
+from novasystem.benchmarks.records import Benchmark, Distribution, Impact, Result, Timing
 from novasystem.benchmarks.reports.words import count, gib, gone, line, rate, seconds, share, when
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.telemetry.readings import Readings
@@ -25,7 +25,6 @@ __all__ = [
 ]
 
 _P95_NEEDS = 20
-_UNASKED = "none was asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,41 +41,55 @@ class Row(NamedTuple):
 
     cells: tuple[str, ...]
     why: dict[str, str]
+    success: bool
 
 
 HEADLINE = ("Model", "TTFT", "TTFT p95", "Tokens/s", "Total", "Requests", "Failed", "Checks")
 
 
 def headline(benchmark: Benchmark) -> list[Row]:
-    """One row for each model; the figures of one whose client lagged bear a ``?``."""
+    """One row for each model, and one more for each further phase of it: cold and warm requests
+    share no figure. The figures of a benchmark whose client lagged bear a ``?``."""
     mark = "" if benchmark.summary.valid else " ?"
-    return [_row(result, mark) for result in benchmark.results]
+    phases = benchmark.plan.phases if benchmark.plan else ()
+    rows = []
+    for result in benchmark.results:
+        others = [phase for phase in phases if f"e2e_s@{phase}" in result.metrics]
+        main = next((phase for phase in ("warm", *phases) if phase not in others), "")
+        rows.append(_row(result, "", main if others else "", mark))
+        rows += [_row(result, f"@{phase}", phase, mark) for phase in others]
+    return rows
 
 
-def _row(result: Result, mark: str) -> Row:
-    ttft, total = result.metrics.get("ttft_s"), result.metrics.get("e2e_s")
-    pace = result.metrics.get("output_tokens_per_s")
-    speed = pace.mean if pace else result.throughput.decode_tokens_per_second
+def _row(result: Result, suffix: str, phase: str, mark: str) -> Row:
+    """``suffix``: of the metrics' names; the main phase has none, and the counts of all."""
+    ttft, total = (result.metrics.get(f"{name}{suffix}") for name in ("ttft_s", "e2e_s"))
+    pace = result.metrics.get(f"output_tokens_per_s{suffix}")
+    timing = Timing() if suffix else result.timing
     shown = {
-        "TTFT": _mean(ttft, result.timing.time_to_first_token),
+        "TTFT": _mean(ttft, timing.time_to_first_token),
         "TTFT p95": seconds(ttft.p95 if ttft else None),
-        "Tokens/s": rate(speed),
-        "Total": _mean(total, result.timing.total_time),
+        "Tokens/s": rate(pace.mean if pace else None),
+        "Total": _mean(total, timing.total_time),
     }
     marked = {name: text if text == gone else text + mark for name, text in shown.items()}
     passed = sum(check.passed for check in result.checks)
     made = passed + sum(check.failed for check in result.checks)
-    cells = (
-        line(result.model, 60),
-        *marked.values(),
+    name = line(result.model, 60)
+    counts = (
         count(result.requests),
         count(result.failed),
         f"{passed}/{made}" if made else gone,
     )
+    cells = (
+        f"{name} ({phase})" if phase else name,
+        *marked.values(),
+        *(("", "", "") if suffix else counts),
+    )
     why = {name: _why(result, name, ttft) for name, text in shown.items() if text == gone}
-    if not made:
-        why["Checks"] = _UNASKED if not result.checks else "no answer could be checked"
-    return Row(cells, why)
+    if not suffix and not made and result.checks:
+        why["Checks"] = "no answer could be checked"
+    return Row(cells, why, result.success)
 
 
 def _mean(found: Distribution | None, single: float | None) -> str:
@@ -105,8 +118,7 @@ def absences(benchmark: Benchmark) -> list[str]:
     found: dict[tuple[str, str], list[str]] = {}
     for row in headline(benchmark):
         for name, reason in row.why.items():
-            if reason != _UNASKED:
-                found.setdefault((row.cells[0], reason), []).append(name)
+            found.setdefault((row.cells[0], reason), []).append(name)
     return [
         f"No {', '.join(names)} of {model}: {reason}." for (model, reason), names in found.items()
     ]
@@ -148,7 +160,10 @@ def distributions(result: Result) -> list[tuple[str, ...]]:
     """Metric, n, mean, 95 % interval of the mean, p50, p90, p95, p99, least, most."""
     rows = []
     for name, found in result.metrics.items():
-        show = seconds if name.endswith("_s") and not name.endswith("_per_s") else rate
+        # What follows the @ tells of which requests it is.
+        plain_name = name.partition("@")[0]
+        is_time = plain_name.endswith("_s") and not plain_name.endswith("_per_s")
+        show = seconds if is_time else rate
         interval = gone
         if found.ci_low is not None and found.ci_high is not None:
             interval = f"{show(found.ci_low)} to {show(found.ci_high)}"

@@ -34,8 +34,8 @@ def table(report: Report) -> Table:
     for name in HEADLINE:
         left = name in _LEFT
         made.add_column(name.upper(), justify="left" if left else "right", no_wrap=not left)
-    for row, result in zip(headline(report.benchmark), report.benchmark.results, strict=True):
-        style = "" if result.success else "red"
+    for row in headline(report.benchmark):
+        style = "" if row.success else "red"
         made.add_row(*(Text(cell, style="dim" if cell == gone else style) for cell in row.cells))
     return made
 
