@@ -1,6 +1,7 @@
 """What the machine did while a benchmark ran: looked at by a thread, on the requests' clock."""
 
 from novasystem.benchmarks.telemetry.impact import core_percent, impact
+from novasystem.benchmarks.telemetry.kept import keep_readings, kept_readings
 from novasystem.benchmarks.telemetry.readings import (
     GpuReading,
     Reading,
@@ -24,6 +25,8 @@ __all__ = [
     "core_percent",
     "finder",
     "impact",
+    "keep_readings",
+    "kept_readings",
     "pack",
     "unpack",
 ]

@@ -112,10 +112,11 @@ class Sampler:
 
     def _run(self, first: threading.Event) -> None:
         # Made here, since loading NVML can take a second, and none of it is the caller's business.
-        began_s = time.thread_time()
         self._servers = [Server(find, self._each_second) for find in self._finders.values()]
         rapl = self._rapl or Rapl()
         gpus = self._gpus or Gpus()
+        # Loading is over before anything is measured: what counts is what looking costs.
+        began_s = time.thread_time()
         due_s = time.perf_counter()
         try:
             while True:
