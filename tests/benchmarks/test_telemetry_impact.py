@@ -1,5 +1,6 @@
 """From readings to figures: worked examples, and why something is absent."""
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from novasystem.benchmarks.telemetry import (
     Readings,
     ServerReading,
     impact,
+    keep_readings,
+    kept_readings,
     pack,
     unpack,
 )
@@ -194,6 +197,54 @@ def test_readings_go_through_json_and_back() -> None:
     assert again.rows[0].gpus == cards
     assert again.absent == readings.absent
     assert impact(again, 0, S).cpu_during == pytest.approx(impact(readings, 0, S).cpu_during, 0.05)
+
+
+def test_readings_are_kept_beside_a_log_and_go_on_after_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "b.machine.json.gz"
+    assert kept_readings(path) is None
+    keep_readings(path, _readings())
+    first = kept_readings(path)
+    assert first is not None
+    assert len(first.rows) == len(_readings().rows)
+    # The benchmark is carried on: later rows stand behind the earlier ones.
+    later = tuple(row._replace(at_ns=row.at_ns + 100 * S) for row in _readings().rows)
+    keep_readings(path, _readings(rows=later))
+    both = kept_readings(path)
+    assert both is not None
+    assert len(both.rows) == 2 * len(first.rows)
+    # Of another set of servers nothing can be joined.
+    other = tuple(row._replace(at_ns=row.at_ns + 200 * S, servers=()) for row in _readings().rows)
+    keep_readings(path, _readings(rows=other, servers=()))
+    last = kept_readings(path)
+    assert last is not None
+    assert len(last.rows) == len(other)
+
+
+def test_many_readings_are_kept_in_a_small_file(tmp_path: Path) -> None:
+    many = tuple(
+        _readings().rows[0]._replace(at_ns=at * S // 10, memory_bytes=at) for at in range(20_000)
+    )
+    path = tmp_path / "b.machine.json.gz"
+    keep_readings(path, _readings(rows=many))
+    kept = kept_readings(path)
+    assert kept is not None
+    assert 1000 < len(kept.rows) <= 4096
+    assert kept.rows[-1].memory_bytes == 19_999
+    assert path.stat().st_size < 2**20
+
+
+@pytest.mark.parametrize("broken", [b"", b"no gzip", gzip.compress(b"{}"), gzip.compress(b"[")])
+def test_a_broken_file_of_readings_is_none(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "b.machine.json.gz"
+    path.write_bytes(broken)
+    assert kept_readings(path) is None
+    keep_readings(path, _readings())
+    assert kept_readings(path) is not None
+
+
+def test_a_folder_that_takes_no_file_costs_the_curves_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    keep_readings(tmp_path / "file" / "b.machine.json.gz", _readings())
 
 
 @pytest.mark.parametrize("packed", [{}, {"format": 2, "rows": []}, {"format": 1, "rows": [[1]]}])
