@@ -52,7 +52,8 @@ HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'--></style></textarea>"
     "]]>\x1b]0;owned\x07\x1b[2J\x9b31m\x00\x08\r"
     "\u202eright to left\u2066 | pipe ` ``` tick ![x](http://example.invalid/a.png) "
-    "[click](javascript:alert(3)) *bold* {{ 7*7 }} \u2028 end"
+    "[click](javascript:alert(3)) *bold* {{ 7*7 }} \u2028 end\n"
+    "```\n````\n<b>out of its fence</b> alert(4)\n"
 )
 """What a model may answer to hurt whoever looks at it."""
 
