@@ -187,7 +187,9 @@ class FileStore:
 
     def _make(self, folder: Path) -> None:
         with self._told():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The mode is that of the last one of a path alone.
+            for one in (self._folder, folder.parent, folder):
+                one.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -159,8 +159,12 @@ def _place_after(connection: Connection, query: Query) -> Order | None:
 def _among_few(
     connection: Connection, query: Query, bits: int, after: Order | None
 ) -> tuple[list[str], int]:
-    """All rows are read, and put in order here."""
-    asked = sa.select(_columns.id, _columns.at_us, _sorted_by(query.sort).label("value")).where(
+    """All rows are read, and put in order here.
+
+    Whole rows: an index that held all that is asked for SQLite would rather read from begin to end
+    than look up each number.
+    """
+    asked = sa.select(benchmarks, _sorted_by(query.sort).label("value")).where(
         _columns.owner_id == query.owner_id, _columns.number.in_(list(members(bits)))
     )
     since, until = query.times_us
@@ -274,7 +278,7 @@ def _unindexed(column: "sa.Column[Any]") -> Any:
 def _bodies(connection: Connection, query: Query, ids: list[str]) -> list[tuple[str, bytes]]:
     column = benchmark_bodies.c.whole if query.whole else benchmark_bodies.c.light
     asked = (
-        sa.select(_columns.id, column.label("body"))
+        sa.select(benchmarks, column.label("body"))
         .join_from(benchmarks, benchmark_bodies)
         .where(_columns.owner_id == query.owner_id, _columns.id.in_(ids))
     )

@@ -48,10 +48,11 @@ def upgrade() -> None:
         sa.Column("tokens_per_s", sa.Float(), nullable=True),
         sa.Column("total_s", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_benchmarks")),
-        sa.UniqueConstraint("owner_id", "id", name=op.f("uq_benchmarks_owner_id_id")),
-        sa.UniqueConstraint("owner_id", "number", name=op.f("uq_benchmarks_owner_id_number")),
         sqlite_autoincrement=True,
     )
+    for column in ("id", "number"):
+        name = op.f(f"ix_benchmarks_owner_id_{column}")
+        op.create_index(name, "benchmarks", ["owner_id", column], unique=True)
     for columns in (
         ["owner_id", "at_us", "id", "number"],
         ["owner_id", "ttft_s", "id", "at_us", "number"],
