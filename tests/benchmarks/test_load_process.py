@@ -19,6 +19,7 @@ from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.targets import Pinned, pin, target_of
 from novasystem.engines.embedded import EmbeddedEngine
 from novasystem.engines.keeper import ChildConfig
+from novasystem.engines.ollama import OllamaEngine
 from novasystem.engines.openai_http import OpenAIEngine
 from novasystem.engines.protocol import Engine
 from novasystem.engines.registry import Pool, Registry
@@ -26,6 +27,7 @@ from novasystem.errors import ModelNotFound
 from tests.benchmarks.loads import USAGE, asked, plan, playing
 from tests.engines.children import alive, eventually, of_process
 from tests.servers.answers import Stall, Step, json_answer, openai_stream
+from tests.servers.ollama import OllamaServer
 from tests.servers.scripted import ScriptedServer
 
 KEY = "a-key-that-nobody-may-see"
@@ -273,3 +275,23 @@ async def test_a_restarted_model_is_found_again(embedded: EmbeddedEngine, tmp_pa
     assert 1 <= len(failed) < 10
     assert counted[-1].failure is None
     assert len(counted) == 40
+
+
+@pytest.mark.ollama
+async def test_ollama_loads_within_the_request(ollama: OllamaServer, tmp_path: Path) -> None:
+    """Cold, its own load time stands in each sample; warm, nothing is loaded."""
+    engine = OllamaEngine("ollama", ollama.base_url)
+    [model] = await engine.models()
+    what = plan(
+        workload=Synthetic(prompt_tokens=60, output_tokens=8),
+        phases=("cold", "warm"),
+        repetitions=2,
+    )
+    records = await whole(what, [Pinned(model.name, model.name, engine)], tmp_path / "log")
+    counted = [one for one in samples(records) if one.counted]
+    assert [one.failure for one in counted] == [None] * 4
+    loads = [one.timings.load_s or 0.0 for one in counted if one.timings is not None]
+    assert [one.load_ns for one in counted] == [None] * 4
+    assert min(loads[:2]) > 3 * max(loads[2:])
+    assert all(abs((one.prompt_tokens or 0) - 60) <= 1 for one in counted)
+    await engine.aclose()

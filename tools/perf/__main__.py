@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from tools.perf import peers
-from tools.perf.bench_client import client_many, client_one, client_open
+from tools.perf.bench_client import client_decode, client_many, client_one, client_open
 from tools.perf.contestants import Stage, stage
 from tools.perf.first_token import first_token
+from tools.perf.history import history_page
 from tools.perf.imports import imports
 from tools.perf.pages import thread_page
 from tools.perf.processes import LoadFailed
@@ -33,9 +34,11 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "run_rate": run_rate,
     "run_tokens": run_tokens,
     "thread_page": thread_page,
+    "history_page": history_page,
     "client_one": client_one,
     "client_many": client_many,
     "client_open": client_open,
+    "client_decode": client_decode,
     "memory": memory,
     "startup": startup,
     "imports": imports,

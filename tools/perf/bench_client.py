@@ -14,17 +14,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from novasystem.benchmarks import metrics
 from novasystem.benchmarks.loading import loading
-from novasystem.benchmarks.plan import Concurrent, ConstantRate, LoadShape, Plan, Prompt
+from novasystem.benchmarks.plan import (
+    Concurrent,
+    ConstantRate,
+    LoadShape,
+    Plan,
+    Prompt,
+    Synthetic,
+)
 from novasystem.benchmarks.sample_log import End
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.targets import Pinned
+from novasystem.engines.embedded import (
+    NOVA_TINY,
+    NOVA_TINY_CONTEXT,
+    EmbeddedEngine,
+    nova_tiny_path,
+)
+from novasystem.engines.keeper import ChildConfig
 from novasystem.engines.openai_http import OpenAIEngine
 from tools.perf.contestants import RAW, Stage
 from tools.perf.processes import LoadFailed
 from tools.perf.report import Check, Figure, Row
 
-__all__ = ["client_many", "client_one", "client_open"]
+__all__ = ["client_decode", "client_many", "client_one", "client_open"]
 
 _MODEL = "paced-64-20-50"
 _FIRST_MS = 50.0
@@ -128,6 +143,32 @@ def client_open(stage: Stage, *, quick: bool) -> Figure:
     return Figure("client_open", title, "1/s, ms, s", table, checks)
 
 
+def client_decode(stage: Stage, *, quick: bool) -> Figure:
+    """The embedded model: its decode rate as seen from here, beside llama.cpp's own timings."""
+    workload = Synthetic(prompt_tokens=64, output_tokens=640)
+    plan = Plan(models=(NOVA_TINY,), workload=workload, repetitions=2 if quick else 10)
+    config = ChildConfig(nova_tiny_path(), NOVA_TINY, NOVA_TINY_CONTEXT, slots=1, threads=1)
+    engine = EmbeddedEngine("embedded", config)
+    seen = asyncio.run(_load(Pinned(NOVA_TINY, NOVA_TINY, engine), plan))
+    apart, residual_ms = [], []
+    for sample in seen.samples:
+        own, server = metrics.output_tokens_per_s(sample), metrics.decode_tokens_per_s(sample)
+        residual_s = metrics.residual_s(sample)
+        assert own is not None
+        assert server is not None
+        assert residual_s is not None
+        apart.append((own / server - 1) * 100)
+        residual_ms.append(residual_s * 1e3)
+    table = [
+        Row("decode rate beyond llama.cpp's own, %", apart),
+        Row("first token beyond its prompt evaluation, ms", residual_ms),
+    ]
+    off = abs(statistics.median(apart))
+    checks = [Check("decode rate: off llama.cpp's own", off, 2, "%", enforced=False)]
+    title = f"Decode rate over 640 tokens of the embedded model ({len(apart)} requests)"
+    return Figure("client_decode", title, "%, ms", table, checks)
+
+
 def _cpu_rows(seen: _Seen) -> list[Row]:
     chunks = sum(sample.chunks for sample in seen.samples)
     return [
@@ -150,27 +191,28 @@ def _mean_p99(values: Sequence[float]) -> tuple[float, float]:
 
 def _measured(stage: Stage, load: LoadShape) -> _Seen:
     plan = Plan(models=(_MODEL,), workload=Prompt(prompt="Hi."), load=load)
-    return asyncio.run(_load(stage.upstream.url, plan))
+    engine = OpenAIEngine("upstream", stage.upstream.url, flavour="openai")
+    seen = asyncio.run(_load(Pinned(_MODEL, _MODEL, engine), plan))
+    wrong = [s for s in seen.samples if s.completion_tokens != _TOKENS or s.chunks < _TOKENS]
+    if wrong:
+        raise LoadFailed(f"An answer has not the tokens that it should have: {wrong[0]}")
+    return seen
 
 
-async def _load(url: str, plan: Plan) -> _Seen:
-    engine = OpenAIEngine("upstream", url, flavour="openai")
+async def _load(pinned: Pinned, plan: Plan) -> _Seen:
     samples: list[Sample] = []
     end: End | None = None
     with tempfile.TemporaryDirectory(prefix="nova-perf-") as folder:
         log_path = Path(folder) / "samples.log"
-        async with loading(plan, "perf", [Pinned(_MODEL, _MODEL, engine)], log_path) as running:
+        async with loading(plan, "perf", [pinned], log_path) as running:
             async for record in running.records():
                 if isinstance(record, Sample) and record.counted:
                     samples.append(record)
                 elif isinstance(record, End):
                     end = record
-    await engine.aclose()
+    await pinned.engine.aclose()
     failed = [sample.failure for sample in samples if sample.failure is not None]
     if end is None or end.status != "completed" or failed or not samples:
         why = failed[0].message if failed else str(end)
         raise LoadFailed(f"The benchmarker's client did not get what it asked for: {why}")
-    wrong = [s for s in samples if s.completion_tokens != _TOKENS or s.chunks < _TOKENS]
-    if wrong:
-        raise LoadFailed(f"An answer has not the tokens that it should have: {wrong[0]}")
     return _Seen(samples, end)

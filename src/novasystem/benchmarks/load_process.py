@@ -43,7 +43,7 @@ from novasystem.errors import EngineUnavailable
 
 __all__ = ["main"]
 
-_LAST_S = 5.0
+_LAST_S = 10.0
 # Young objects are looked through less often: each look holds up the loop.
 _GC = (50_000, 20, 50)
 

@@ -22,7 +22,7 @@ from novasystem.errors import NovaError
 
 __all__ = ["Loading", "loading"]
 
-_STOP_S = 5.0
+_STOP_S = 10.0
 _LOG_BYTES = 4000
 
 
@@ -107,8 +107,10 @@ class Loading:
                 target = await _after_a_death(pinned, target)
             self._targets[pinned.model] = target
             return {"target": target.plain(), "load_ns": load_ns}
-        except NovaError as error:
-            return {"error": {"message": error.message, "hint": error.hint}}
+        except Exception as error:
+            # Whatever it was: the load must not wait for an answer that never comes.
+            failure = failure_of(error)
+            return {"error": {"message": failure.message, "hint": failure.hint}}
 
     async def _tell(self, word: dict[str, Any]) -> None:
         assert self._process.stdin is not None

@@ -47,6 +47,8 @@ __all__ = [
 FORMAT = 1
 _READ_BYTES = 64 * 1024
 _POLL_S = 0.05
+# Windows changes line ends without it.
+_BINARY: int = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class SampleLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
             size = os.fstat(self._descriptor).st_size
             if size:
                 os.lseek(self._descriptor, size - 1, os.SEEK_SET)
