@@ -230,6 +230,7 @@ def test_many_readings_are_kept_in_a_small_file(tmp_path: Path) -> None:
     assert kept is not None
     assert 1000 < len(kept.rows) <= 4096
     assert kept.rows[-1].memory_bytes == 19_999
+    assert path.stat().st_mode & 0o077 == 0
     assert path.stat().st_size < 2**20
 
 

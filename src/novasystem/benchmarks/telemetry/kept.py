@@ -35,7 +35,10 @@ def keep_readings(path: Path, readings: Readings) -> None:
     partial = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(gzip.compress(orjson.dumps(pack(whole)), compresslevel=4))
+        data = gzip.compress(orjson.dumps(pack(whole)), compresslevel=4)
+        # As the log beside it, for nobody else's eyes.
+        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
         os.replace(partial, path)
     except OSError as error:
         _log.warning("what the machine did is not kept", path=str(path), error=str(error))
