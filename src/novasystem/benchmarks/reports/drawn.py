@@ -8,6 +8,7 @@ from novasystem.benchmarks.metrics import e2e_s, load_s, measured, residual_s, t
 from novasystem.benchmarks.reports.charts import Bar, Line, bars, lines
 from novasystem.benchmarks.reports.figures import Report
 from novasystem.benchmarks.samples import Sample
+from novasystem.benchmarks.telemetry.impact import core_percent
 from novasystem.benchmarks.telemetry.readings import Reading
 
 __all__ = ["charts"]
@@ -15,6 +16,7 @@ __all__ = ["charts"]
 _BINS = 80
 _GIB = 2**30
 _MAX_LINES = 8
+_SPAN_NS = 500_000_000
 _STEP = re.compile(r"ttft_s@([0-9.e+-]+)/s")
 
 
@@ -171,8 +173,15 @@ def _resident(row: Reading, place: int) -> float | None:
 
 
 def _cores(rows: Sequence[Reading]) -> list[tuple[float, float]]:
-    """Busy seconds of all cores a second, at the end of each span between two looks."""
-    return _slopes([(row.at_ns / 1e9, sum(row.cpu_busy_s)) for row in rows])
+    """Cores in use, over spans of half a second at least, as in :func:`_slopes`."""
+    points = []
+    last = rows[0]
+    for row in rows[1:]:
+        if row.at_ns - last.at_ns >= _SPAN_NS:
+            use = core_percent((last, row), last.at_ns, row.at_ns)
+            points.append((row.at_ns / 1e9, sum(use) / 100))
+            last = row
+    return points
 
 
 def _slopes(counter: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -182,7 +191,7 @@ def _slopes(counter: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     last = 0
     for at in range(1, len(counter)):
         span = counter[at][0] - counter[last][0]
-        if span >= 0.5:
+        if span >= _SPAN_NS / 1e9:
             points.append((counter[at][0], max(0.0, counter[at][1] - counter[last][1]) / span))
             last = at
     return points

@@ -100,15 +100,30 @@ def impact(
 
 def core_percent(rows: Sequence[Reading], start_ns: int, end_ns: int) -> tuple[float, ...]:
     """Use of each core between two moments, in percent; empty where nothing can be said."""
-    cores = min((len(row.cpu_total_s) for row in rows), default=0)
+    if len(rows) < 2:
+        return ()
     found = []
-    for core in range(cores):
-        busy_s = _grown(rows, start_ns, end_ns, lambda row, core=core: row.cpu_busy_s[core])  # type: ignore[misc]
-        total_s = _grown(rows, start_ns, end_ns, lambda row, core=core: row.cpu_total_s[core])  # type: ignore[misc]
-        if busy_s is None or not total_s or total_s <= 0:
+    begin, end = _cores_at(rows, start_ns), _cores_at(rows, end_ns)
+    for (busy_then, total_then), (busy_now, total_now) in zip(begin, end, strict=False):
+        if total_now <= total_then:
             return ()
-        found.append(round(min(100.0, max(0.0, 100 * busy_s / total_s)), 2))
+        use = 100 * (busy_now - busy_then) / (total_now - total_then)
+        found.append(round(min(100.0, max(0.0, use)), 2))
     return tuple(found)
+
+
+def _cores_at(rows: Sequence[Reading], at_ns: int) -> list[tuple[float, float]]:
+    """Busy and total seconds of each core at one moment, evenly between the looks around it."""
+    after = bisect_left(rows, at_ns, key=lambda row: row.at_ns)
+    late, early = rows[min(after, len(rows) - 1)], rows[max(0, after - 1)]
+    span = late.at_ns - early.at_ns
+    share = min(1.0, max(0.0, (at_ns - early.at_ns) / span)) if span else 0.0
+    return [
+        (busy0 + (busy1 - busy0) * share, total0 + (total1 - total0) * share)
+        for busy0, busy1, total0, total1 in zip(
+            early.cpu_busy_s, late.cpu_busy_s, early.cpu_total_s, late.cpu_total_s, strict=False
+        )
+    ]
 
 
 def _within(rows: Sequence[Reading], span: _Span) -> Sequence[Reading]:
