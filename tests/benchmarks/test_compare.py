@@ -95,11 +95,11 @@ def test_runs_that_are_shifted_against_each_other_are_no_evidence() -> None:
 
 
 def test_drift_inside_a_run_is_no_evidence() -> None:
-    """One run got slower all the while, by 16 % in the end: who knows what it did before."""
-    drifting = one_by_one([1000 + 8 * number for number in range(20)])
+    """One run got slower all the while, by 30 % in the end: who knows what it did before."""
+    drifting = one_by_one([1000 + 16 * number for number in range(20)])
     steady = one_by_one([1000 + number % 3 for number in range(20)])
     assert verdict(side_by_side(steady, drifting), "ttft_s").verdict == "no evidence"
-    slower = one_by_one([1160 + number % 3 for number in range(20)])
+    slower = one_by_one([1152 + number % 3 for number in range(20)])
     assert verdict(side_by_side(steady, slower), "ttft_s").verdict == "slower"
 
 

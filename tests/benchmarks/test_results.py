@@ -122,7 +122,7 @@ def test_tokens_of_which_some_are_unknown_have_no_sum() -> None:
 def test_phases_are_never_mixed() -> None:
     plan = planned(phases=("cold", "warm", "cached"))
     samples = [
-        *one_by_one([2000, 2000], phase="cold", load_ns=1500 * MS),
+        *one_by_one([2000] * 4, phase="cold", load_ns=1500 * MS),
         *one_by_one([50, 50]),
         *one_by_one([5, 5], phase="cached"),
     ]
@@ -132,8 +132,8 @@ def test_phases_are_never_mixed() -> None:
     assert found.metrics["ttft_s@cold"].mean == pytest.approx(2)
     assert found.metrics["ttft_s@cached"].mean == pytest.approx(0.005)
     assert found.metrics["load_s@cold"].mean == pytest.approx(1.5)
-    assert found.requests == 6
-    cold = of(samples[:2], planned(phases=("cold",)))
+    assert found.requests == 8
+    cold = of(samples[:4], planned(phases=("cold",)))
     assert cold.metrics["ttft_s"].mean == pytest.approx(2)
 
 
