@@ -1,6 +1,6 @@
 """How late the client's own event loop is: what it adds to every time that it takes.
 
-A timer is set for every 20 ms, and how late it rings is the lag: nearly free, and it sees whatever
+A timer is set for every 50 ms, and how late it rings is the lag: nearly free, and it sees whatever
 held the loop up for longer than that. Event loops round timers to whole milliseconds, so that a
 lag of 1 ms means nothing; the time itself is read from the clock, which the loop's own is not.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 __all__ = ["LagMeter"]
 
-EVERY_NS = 20_000_000
+EVERY_NS = 50_000_000
 
 
 class LagMeter:
