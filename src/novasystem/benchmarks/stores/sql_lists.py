@@ -191,6 +191,7 @@ def _walk(
     after: Order | None,
 ) -> list[str]:
     """In the order of an index, as far as the page's end."""
+    _follow_the_index(connection)
     few = query.times_us != (None, None) and total <= _FEW
     by_time = query.sort == "timestamp"
     value: Any = _sorted_by(query.sort)
@@ -225,6 +226,14 @@ def _walk(
         rest = rest.where(further)
     shown = [_columns.id]
     return ids + part(rest, max(0, offset - having), missing)
+
+
+def _follow_the_index(connection: Connection) -> None:
+    """PostgreSQL takes sets for small, whatever is in them, and would rather read the table whole
+    and sort what it finds. Until the end of the transaction."""
+    if connection.dialect.name == "postgresql":
+        off = [sa.func.set_config(f"enable_{way}", "off", True) for way in ("seqscan", "sort")]
+        connection.execute(sa.select(*off))
 
 
 def _having(connection: Connection, query: Query, bits: int | None, sets: _Sets) -> int:
