@@ -11,7 +11,7 @@ import pytest
 from novasystem.benchmarks.environment import model_environment, system_info
 from novasystem.benchmarks.telemetry import ByPid, ByPort, Sampler, finder, impact
 from novasystem.benchmarks.telemetry.gpu import Gpus
-from novasystem.benchmarks.telemetry.servers import NotSeen
+from novasystem.benchmarks.telemetry.servers import NotSeen, Server
 from novasystem.benchmarks.weights import file_digest, quantization
 from novasystem.engines.embedded import EmbeddedEngine
 from novasystem.engines.keeper import ChildConfig
@@ -19,6 +19,7 @@ from novasystem.engines.ollama import OllamaEngine
 from novasystem.engines.openai_http import OpenAIEngine
 from tests.benchmarks.cards import Card, FakeNvml
 from tests.servers.answers import json_answer
+from tests.servers.ollama import OllamaServer
 from tests.servers.scripted import ScriptedServer
 
 _GIB = 2**30
@@ -244,3 +245,21 @@ def test_the_digest_of_a_large_file_sees_its_ends_and_its_size(tmp_path: Path) -
         assert digest.startswith("sampled-sha256:")
         digests.add(digest)
     assert len(digests) == 4
+
+
+@pytest.mark.ollama
+async def test_ollamas_runner_is_found_behind_its_port(ollama: OllamaServer, weights: Path) -> None:
+    """The server itself holds no weights: a child of its does, which comes with the model."""
+    engine = OllamaEngine("ollama", ollama.base_url)
+    watched = Server(finder(engine), look_every=1)
+    try:
+        await engine.unload(ollama.model)
+        before = watched.read()
+        await engine.load(ollama.model)
+        after = watched.read()
+    finally:
+        await engine.aclose()
+    assert before is not None
+    assert after is not None
+    assert after.processes > before.processes
+    assert after.memory_bytes > before.memory_bytes + _size(weights)
