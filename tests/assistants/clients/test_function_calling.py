@@ -14,8 +14,8 @@ from tools.tiny_model.evaluation.client import Reply
 from tools.tiny_model.evaluation.tool_suites import tool_calls
 
 CASES = 200
-# What the model reaches is in its card: 166. Sums differ a little from one processor to another.
-LEAST_RIGHT = 156
+# What the model reaches is in its card: 184. Sums differ a little from one processor to another.
+LEAST_RIGHT = 180
 _AT_ONCE = 4
 
 
