@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from novasystem.benchmarks.collect import failure_of
-from novasystem.benchmarks.environment import model_environment, system_info
 from novasystem.benchmarks.former import wait_for_former
 from novasystem.benchmarks.loading import loading
 from novasystem.benchmarks.outcome import Parts, Status, outcome
@@ -25,11 +25,13 @@ from novasystem.benchmarks.sample_log import End, Header, Record, read_log
 from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.stores import BenchmarkStore
 from novasystem.benchmarks.targets import Pinned, pin
-from novasystem.benchmarks.telemetry import Readings, Sampler, finder
 from novasystem.engines.registry import Registry
 from novasystem.errors import InvalidRequest, ModelNotFound, NovaError
 from novasystem.storage.folders import make_folder
 from novasystem.storage.ids import new_id
+
+if TYPE_CHECKING:
+    from novasystem.benchmarks.telemetry import Readings, Sampler
 
 __all__ = ["Carrier", "new_benchmark", "prompt_of"]
 
@@ -79,6 +81,9 @@ class Carrier:
 
     def log_path(self, benchmark_id: str) -> Path:
         return self.folder / f"{benchmark_id}.log"
+
+    def readings_path(self, benchmark_id: str) -> Path:
+        return self.folder / f"{benchmark_id}.machine.json.gz"
 
     async def complete(self, plan: Plan) -> Plan:
         """``plan`` with every model that it is about; those are all that can chat, where it names
@@ -139,10 +144,20 @@ class Carrier:
             return (await asyncio.to_thread(lambda: Parts.of(read_log(path)))).samples
         return await self.store.samples(benchmark.owner_id, benchmark.id)
 
+    async def readings(self, benchmark: Benchmark) -> "Readings | None":
+        """What the machine did; ``None`` where that was not kept on this machine."""
+        work = self._open.get(benchmark.id)
+        if work is not None:
+            return work.readings()
+        from novasystem.benchmarks.telemetry import kept_readings
+
+        return await asyncio.to_thread(kept_readings, self.readings_path(benchmark.id))
+
     async def delete(self, owner_id: str, benchmark_id: str) -> bool:
         found = await self.store.delete(owner_id, benchmark_id)
         if found:
-            await asyncio.to_thread(self.log_path(benchmark_id).unlink, missing_ok=True)
+            for path in (self.log_path(benchmark_id), self.readings_path(benchmark_id)):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
         return found
 
 
@@ -159,7 +174,7 @@ class _Work:
         self._unkept: list[Sample] = []
         self._kept_at = 0.0
 
-    def readings(self) -> Readings | None:
+    def readings(self) -> "Readings | None":
         if self._sampler is None or not self._origin_ns:
             return None
         return self._sampler.readings().since(self._origin_ns)
@@ -193,6 +208,10 @@ class _Work:
         return found, failed
 
     async def _begin(self, pinned: list[Pinned], plan: Plan) -> None:
+        # A server starts without what only a benchmark needs.
+        from novasystem.benchmarks.environment import model_environment, system_info
+        from novasystem.benchmarks.telemetry import Sampler, finder
+
         options = plan.parameters.options
         described = await asyncio.gather(
             asyncio.to_thread(system_info),
@@ -259,8 +278,13 @@ class _Work:
         """Work out the results of all that arrived, and keep them."""
         readings = None
         if self._sampler is not None:
+            from novasystem.benchmarks.telemetry import keep_readings
+
             readings = await asyncio.to_thread(self._sampler.stop)
-            readings = readings.since(self._origin_ns) if self._origin_ns else readings
+            if self._origin_ns:
+                readings = readings.since(self._origin_ns)
+                path = self._carrier.readings_path(self._benchmark.id)
+                await asyncio.to_thread(keep_readings, path, readings)
         parts = await asyncio.to_thread(lambda: Parts.of(read_log(self._path)))
         ended = await asyncio.to_thread(
             outcome, self._benchmark, parts, readings, status=status, error=error

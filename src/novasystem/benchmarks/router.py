@@ -1,4 +1,7 @@
-"""``/api/benchmarks``: run, watch, cancel, look back, export."""
+"""``/api/benchmarks``: run, watch, cancel, look back, export.
+
+What only some requests need is imported by them: a server starts without it.
+"""
 
 import asyncio
 import datetime
@@ -8,13 +11,9 @@ from urllib.parse import urlencode
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from novasystem.benchmarks.compare import MINIMUM_EFFECT, compare
 from novasystem.benchmarks.encode import encode_events, event_error, shown
-from novasystem.benchmarks.gate import decide, rule
 from novasystem.benchmarks.history import History
-from novasystem.benchmarks.over_history import over_history
 from novasystem.benchmarks.records import BenchmarkStatus
-from novasystem.benchmarks.reports import FORMATS, render
 from novasystem.benchmarks.schemas import BenchmarkRequest, bounded
 from novasystem.benchmarks.service import Benchmarks
 from novasystem.benchmarks.stores import Query as Asked
@@ -172,6 +171,8 @@ async def summary(
 ) -> Response:
     """Least, most, mean, median and 95th percentile over the newest `limit` benchmarks, each of
     which counts once."""
+    from novasystem.benchmarks.over_history import over_history
+
     service: Benchmarks = request.app.state.benchmarks
     asked = Asked(
         owner_id=owner_of(request),
@@ -190,7 +191,7 @@ async def summary(
 async def compare_benchmarks(
     request: Request,
     ids: Annotated[str, Query(min_length=3, max_length=1000)],
-    minimum_effect: Annotated[float, Query(ge=0, le=10)] = MINIMUM_EFFECT,
+    minimum_effect: Annotated[float, Query(ge=0, le=10)] = 0.05,
     fail_on: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
     """`ids` are two to ten, with commas between: each is held against the first.
@@ -199,6 +200,9 @@ async def compare_benchmarks(
     and its verdict: `slower`, `faster`, `higher`, `lower` or `no evidence`. With `fail_on`, such as
     `ttft_s>10%`, `gate` says whether a rule is broken.
     """
+    from novasystem.benchmarks.compare import compare
+    from novasystem.benchmarks.gate import decide, rule
+
     names = [_known(name.strip()) for name in ids.split(",") if name.strip()]
     if len(names) > MOST_COMPARED:
         raise InvalidRequest(f"At most {MOST_COMPARED} are compared at once.", param="ids")
@@ -279,10 +283,13 @@ async def export(
 ) -> Response:
     """`format` is one of json, csv (a row a model), samples (a row a request), markdown, html and
     text."""
+    from novasystem.benchmarks.reports import FORMATS, render
+
     service: Benchmarks = request.app.state.benchmarks
     benchmark = await service.get(owner_of(request), _known(benchmark_id))
     samples = await service.samples(benchmark)
-    body = await asyncio.to_thread(render, format, benchmark, samples)
+    readings = await service.readings(benchmark)
+    body = await asyncio.to_thread(render, format, benchmark, samples, readings)
     kind = FORMATS[format]
     name = f'attachment; filename="{benchmark.id}{kind.ending}"'
     return Response(body, headers={"content-disposition": name}, media_type=kind.media_type)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
@@ -21,6 +22,9 @@ from novasystem.runs.records import NewRun, Outcome, Run, Seen
 from novasystem.runs.service import Runs
 from novasystem.runs.state import ENDED
 from novasystem.storage.ids import new_id
+
+if TYPE_CHECKING:
+    from novasystem.benchmarks.telemetry import Readings
 
 __all__ = ["KIND", "LANE", "Benchmarks", "benchmark_kind"]
 
@@ -118,6 +122,9 @@ class Benchmarks:
 
     async def samples(self, benchmark: Benchmark) -> Sequence[Sample]:
         return await self.carrier.samples(benchmark)
+
+    async def readings(self, benchmark: Benchmark) -> "Readings | None":
+        return await self.carrier.readings(benchmark)
 
     async def cancel(self, owner_id: str, benchmark_id: str) -> Benchmark:
         """Ask for its end, which comes within a second; what had arrived is kept.

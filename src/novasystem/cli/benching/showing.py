@@ -195,7 +195,9 @@ def report(settings: Settings, asked: str, format_: str | None, output: Path | N
     async def work(local: Local) -> None:
         benchmark = await local.carrier.current(await find(local, asked))
         name = format_ or _by_ending(output)
-        text = render(name, benchmark, await local.carrier.samples(benchmark))
+        carrier = local.carrier
+        samples, readings = await carrier.samples(benchmark), await carrier.readings(benchmark)
+        text = render(name, benchmark, samples, readings)
         if output is None:
             _write(text if text.endswith("\n") else text + "\n")
         else:
@@ -228,7 +230,9 @@ def export(settings: Settings, asked: list[str], format_: str, folder: Path) -> 
             raise InvalidRequest(f"There is no format '{format_}'.", hint=hint)
         for one in asked or [found.id async for found in _all(local)]:
             benchmark = await local.carrier.current(await find(local, one))
-            text = render(format_, benchmark, await local.carrier.samples(benchmark))
+            carrier = local.carrier
+            samples, readings = await carrier.samples(benchmark), await carrier.readings(benchmark)
+            text = render(format_, benchmark, samples, readings)
             path = folder / f"{benchmark.id}{FORMATS[format_].ending}"
             _write_file(path, text)
             _write(f"{path}\n")
