@@ -29,6 +29,8 @@ async def test_a_folder_of_files_that_a_person_can_read(tmp_path: Path) -> None:
     found = files(tmp_path)
     assert found == ["stored/local/bench_1.json", "stored/local/samples/bench_1.samples"]
     assert '"prompt":"Straße"' in (tmp_path / found[0]).read_text()
+    await store.delete("local", "bench_1")
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def test_an_index_gives_every_page_after_another(database: Database, sort:
 
 async def test_the_sets_of_numbers_go_on_beyond_their_first_chunk(database: Database) -> None:
     store = SqlStore(database)
-    await store.put(made("bench_a", prompt="some words"))
+    await store.put(made("bench_a", prompt="some words alone"))
 
     def grow(connection: Connection) -> None:
         connection.execute(sa.update(benchmark_owners).values(next_number=3 * CHUNK - 1))
@@ -105,6 +105,7 @@ async def test_the_sets_of_numbers_go_on_beyond_their_first_chunk(database: Data
     for query, found in (
         (Query(text="som wor"), 4),
         (Query(text="more"), 3),
+        (Query(text="alone"), 1),
         (Query(text="words", success=True, archived=None), 4),
     ):
         assert (await store.list(query)).total == found
