@@ -157,7 +157,8 @@ def prune(
                 local.store, owner_id=OWNER, before=before, keep=keep, archived=only
             )
             for one in done.ids:
-                local.carrier.log_path(one).unlink(missing_ok=True)
+                for path in (local.carrier.log_path(one), local.carrier.readings_path(one)):
+                    path.unlink(missing_ok=True)
         _say_retained("deleted", done, as_json=as_json)
 
     with_store(settings, work)
