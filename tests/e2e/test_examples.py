@@ -12,7 +12,7 @@ import pytest
 from tests.http.doors import Door
 from tests.http.wire import ask
 from tests.servers.answers import openai_stream
-from tests.servers.nova import NovaServer
+from tests.servers.nova import NovaServer, isolated_environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -41,6 +41,7 @@ def test_there_is_a_test_for_every_example() -> None:
         "chat.sh",
         "market_analyst.py",
         "market_analyst.sh",
+        "run_a_benchmark.py",
     }
 
 
@@ -118,3 +119,17 @@ def test_quotation_marks_and_backslashes_arrive_as_they_are(door: Door) -> None:
 def test_a_refusal_is_an_error_of_the_script(door: Door) -> None:
     assert "validation_error" in run("chat.sh", " ", base_url=f"{door.server.url}/v1", code=22)
     assert ask(door.port, "GET", "/health").status == 200
+
+
+def test_a_benchmark_is_run_and_kept(tmp_path: Path) -> None:
+    program = [sys.executable, str(EXAMPLES / "run_a_benchmark.py"), "--repeat", "2"]
+    environment = isolated_environment(tmp_path)
+    done = subprocess.run(
+        program, capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    *answers, ended, figures = done.stdout.splitlines()
+    assert sum("(nova-tiny, " in line for line in answers) == 3
+    assert ended.endswith(": completed")
+    assert figures.startswith("nova-tiny: time to first token 0.")
+    assert (tmp_path / "data/nova.db").exists()
