@@ -1,5 +1,6 @@
 """The processes of a model server: found by process id or by the port that they listen at."""
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -181,7 +182,7 @@ class Server:
         self.absent = None
         for root in roots:
             try:
-                found = [root, *root.children(recursive=True)]
+                found = _family(root)
             except psutil.Error:
                 continue
             for process in found:
@@ -208,3 +209,25 @@ def _age_s(process: psutil.Process) -> float:
     stat = Path(f"/proc/{process.pid}/stat").read_text(errors="replace")
     started = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
+def _family(root: psutil.Process) -> list[psutil.Process]:
+    """The process and all that came from it."""
+    # psutil reads every process of the machine to find them; Linux lists them by their parents.
+    if not os.path.exists("/proc/thread-self/children"):
+        return [root, *root.children(recursive=True)]
+    found = [root]
+    for process in found:
+        for pid in _children(process.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(pid))
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    # A thread or the process may be gone by now, and its children with it.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    return found
