@@ -279,8 +279,17 @@ def test_summary_over_history(door: Door) -> None:
     assert spread["n"] == model["succeeded"] <= model["benchmarks"]
 
 
+def valid(door: Door, prompt: str) -> str:
+    """The id of a benchmark whose client kept up: on a busy machine it may take more than one."""
+    for _ in range(6):
+        found = made(door, prompt, repetitions=12)
+        if found["summary"]["valid"]:
+            break
+    return str(found["id"])
+
+
 def test_compared(door: Door) -> None:
-    ids = [made(door, f"slowly 3 {pause}", repetitions=12)["id"] for pause in (0.02, 0.02, 0.2)]
+    ids = [valid(door, f"slowly 3 {pause}") for pause in (0.02, 0.02, 0.2)]
     path = f"/api/benchmarks/compare?ids={','.join(ids)}&fail_on=e2e_s%3E10%25"
     found = ask(door.port, "GET", path, headers=A).json
     assert found["benchmarks"] == ids

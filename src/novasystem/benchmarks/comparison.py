@@ -21,7 +21,7 @@ Verdict = Literal["slower", "faster", "higher", "lower", "no evidence"]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Difference(_Record):

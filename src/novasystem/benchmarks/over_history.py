@@ -11,7 +11,7 @@ from novasystem.benchmarks.statistics import percentile
 __all__ = ["ModelHistory", "Spread", "over_history"]
 
 
-class Spread(BaseModel):
+class Spread(BaseModel, defer_build=True):
     """``p95`` is ``null`` below the number of benchmarks that supports it."""
 
     n: int
@@ -22,7 +22,7 @@ class Spread(BaseModel):
     p95: float | None
 
 
-class ModelHistory(BaseModel):
+class ModelHistory(BaseModel, defer_build=True):
     """``benchmarks`` that the model took part in, ``succeeded``: in which it gave an answer."""
 
     model: str

@@ -29,7 +29,9 @@ BenchmarkStatus = Literal["queued", "running", "completed", "partial", "failed",
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), defer_build=True
+    )
 
 
 class Problem(_Record):

@@ -30,6 +30,7 @@ class BenchmarkRequest(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        defer_build=True,
         json_schema_extra={
             "examples": [
                 {"prompt": "What is 2+2?", "models": ["nova-tiny"]},
