@@ -19,20 +19,22 @@ async def closed_loop(
     """``send`` each number, so many at once; the first error ends it all, and is raised."""
     coming = iter(numbers)
 
-    async def work() -> None:
+    if concurrency == 1:
         for number in coming:
             await send(number)
-
-    if concurrency == 1:
-        await work()
         return
-    workers: list[asyncio.Task[None]] = []
+    # Answers that began together end together. One request leaves each turn of the loop, so that
+    # what comes meanwhile is read in between, and not only after the last of them was written.
+    one_a_turn = asyncio.Lock()
+
+    async def work() -> None:
+        for number in coming:
+            async with one_a_turn:
+                await asyncio.sleep(0)
+            await send(number)
+
+    workers = [asyncio.create_task(work()) for _ in range(concurrency)]
     try:
-        for _ in range(concurrency):
-            workers.append(asyncio.create_task(work()))
-            # One each turn of the loop: answers that come meanwhile are read in between, and not
-            # only after the last request has been written.
-            await asyncio.sleep(0)
         await asyncio.gather(*workers)
     except BaseException:
         await _give_up(workers)
