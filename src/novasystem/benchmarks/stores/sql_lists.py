@@ -77,7 +77,7 @@ def page(
         asked = None if bits == sets.everything() else bits
         total = chosen
         if query.times_us != (None, None):
-            total = _count(connection, query, asked)
+            total = _count(connection, query, asked, chosen)
         ids = _walk(connection, query, asked, sets, total, after)
     return _bodies(connection, query, ids), total
 
@@ -176,9 +176,36 @@ def _among_few(
     return page_of(places, query, after), len(places)
 
 
-def _count(connection: Connection, query: Query, bits: int | None) -> int:
-    asked = sa.select(sa.func.count()).select_from(benchmarks)
-    asked = asked.where(*_filters(connection, query, bits, time_by_index=True))
+def _count(connection: Connection, query: Query, bits: int | None, chosen: int) -> int:
+    """How many of the ``chosen``, whose set is ``bits``, are within the time.
+
+    To count is to look at each: those within, or those beyond where these are likely fewer.
+    """
+    since, until = query.times_us
+    ends = sa.select(sa.func.min(_columns.at_us)), sa.select(sa.func.max(_columns.at_us))
+    mine = _columns.owner_id == query.owner_id
+    row = connection.execute(sa.select(*(end.where(mine).scalar_subquery() for end in ends))).one()
+    first, last = row
+    begin = first if since is None else min(max(since, first), last)
+    end = last if until is None else min(max(until, first), last)
+    if 2 * (end - begin) <= last - first:
+        return _counted(connection, query, bits, since, until)
+    before = 0 if since is None else _counted(connection, query, bits, None, since)
+    beyond = 0 if until is None else _counted(connection, query, bits, until, None)
+    return chosen - before - beyond
+
+
+def _counted(
+    connection: Connection, query: Query, bits: int | None, since: int | None, until: int | None
+) -> int:
+    found: list[Any] = [_columns.owner_id == query.owner_id]
+    if since is not None:
+        found.append(_columns.at_us >= since)
+    if until is not None:
+        found.append(_columns.at_us < until)
+    if bits is not None:
+        found.append(_is_in(connection, bits))
+    asked = sa.select(sa.func.count()).select_from(benchmarks).where(*found)
     return connection.scalar(asked) or 0
 
 
@@ -242,7 +269,9 @@ def _having(connection: Connection, query: Query, bits: int | None, sets: _Sets)
     found = sets.having(query.sort)
     if bits is not None:
         found &= bits
-    return found.bit_count() if query.times_us == (None, None) else _count(connection, query, found)
+    having = found.bit_count()
+    in_time = query.times_us == (None, None)
+    return having if in_time else _count(connection, query, found, having)
 
 
 def _filters(
