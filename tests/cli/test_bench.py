@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from novasystem.benchmarks.sample_log import End, read_log
 from novasystem.benchmarks.samples import Sample
+from novasystem.storage.database import Database, database_url
+from novasystem.storage.schema import SCHEMA
 from tests.cli.command import Command
 from tests.cli.preloaded import Preloaded, Starter, starter
 from tests.servers.answers import Stall, json_answer, openai_stream
@@ -62,6 +65,20 @@ def until(fact: Any, within_s: float = 60.0) -> None:
     while not fact():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.05)
+
+
+def until_asked(
+    server: ScriptedServer, times: int, process: "subprocess.Popen[bytes] | None" = None
+) -> None:
+    """Wait until the engine was asked so often, by a process that is still there."""
+
+    def there() -> bool:
+        if process is not None and process.poll() is not None:
+            assert process.stderr is not None
+            raise AssertionError(process.stderr.read().decode())
+        return len(asked(server)) >= times
+
+    until(there, 120)
 
 
 def asked(server: ScriptedServer) -> list[Seen]:
@@ -128,7 +145,7 @@ def test_ctrl_c_keeps_and_shows_what_had_arrived_and_resume_ends_it(
     run = ("bench", "run", "-m", "scripted", "-p", "Hi.", "--repeat", "6")
     with bench.terminal(*run) as terminal:
         terminal.shows("3 of 6")
-        scripted.wait_for(lambda server: len(asked(server)) >= 5, 120)
+        until_asked(scripted, 5)
         terminal.type("\x03")
         terminal.shows("This benchmark is cancelled")
         assert terminal.exit_code() == 130
@@ -154,7 +171,7 @@ def test_kill_9_loses_no_sample_and_resume_ends_it(
     repeat = 30
     run = ("bench", "run", "-m", "scripted", "-p", "Hi.", "--repeat", str(repeat))
     with bench.start(*run) as process:
-        scripted.wait_for(lambda server: len(asked(server)) >= 6, 120)
+        until_asked(scripted, 6, process)
         process.kill()
         process.wait()
     # The load process sees that its parent is gone, writes down what it had, and ends.
@@ -187,7 +204,7 @@ def test_one_that_goes_on_is_shown_and_cancelled_from_another_terminal(
     answer = openai_stream(ANSWER, usage=USAGE)
     scripted.on("POST", COMPLETIONS, answer, answer, answer, [*answer[:3], Stall()])
     with bench.start("bench", "run", "-p", "Hi.", "-m", "scripted", "--repeat", "9") as process:
-        scripted.wait_for(lambda server: len(asked(server)) >= 4, 120)
+        until_asked(scripted, 4, process)
         until(lambda: len(logged(bench)) >= 3)
         assert "It is being carried out now" in bench.run("bench", "show", "last").stderr
         assert "being carried out" in bench.run("bench", "delete", "-y", "last", code=2).stderr
@@ -201,7 +218,7 @@ def test_sigterm_ends_it_in_order(bench: Preloaded, scripted: ScriptedServer) ->
     answer = openai_stream(ANSWER, usage=USAGE)
     scripted.on("POST", COMPLETIONS, answer, answer, [*answer[:3], Stall()])
     with bench.start("bench", "run", "-p", "Hi.", "-m", "scripted", "--repeat", "9") as process:
-        scripted.wait_for(lambda server: len(asked(server)) >= 3, 120)
+        until_asked(scripted, 3, process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 130
     assert shown(bench)["status"] == "cancelled"
@@ -347,3 +364,15 @@ def test_a_server_on_the_same_data_sees_it_at_once(
         made = measure(both, "--repeat", "2")
         assert listed(both) == [made["id"]]
     assert listed(both) == [made["id"]]
+
+
+def test_older_data_is_upgraded_after_a_backup(bench: Preloaded) -> None:
+    data = bench.folder / "data"
+    data.mkdir()
+    database = Database(database_url(None, data))
+    database.rebuild_now(lambda connection: SCHEMA.migrate(connection, SCHEMA.revisions[0]))
+    database.close()
+    assert listed(bench) == []
+    assert len(list((data / "backups").glob("*.zip"))) == 1
+    found = json.loads(bench.run("db", "info", "--json").stdout)
+    assert found["schema"] == SCHEMA.head

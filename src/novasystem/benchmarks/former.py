@@ -31,10 +31,16 @@ def load_process(log_path: Path) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
         # A number is given anew: only what is such a process is meant.
-        works = process.status() != psutil.STATUS_ZOMBIE and _PROGRAM in process.cmdline()
+        return process if _works(process) and _PROGRAM in process.cmdline() else None
     except psutil.Error:
         return None
-    return process if works else None
+
+
+def _works(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def stop_load(log_path: Path) -> bool:
@@ -55,7 +61,7 @@ async def wait_for_former(log_path: Path, patience_s: float = _PATIENCE_S) -> No
     if process is None:
         return
     until = time.monotonic() + patience_s
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+    while _works(process):
         if time.monotonic() > until:
             raise InvalidRequest(
                 f"The benchmark '{log_path.stem}' is being carried out by another program.",

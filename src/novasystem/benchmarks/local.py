@@ -8,15 +8,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from novasystem.benchmarks.carrying import Carrier
 from novasystem.benchmarks.stores import BenchmarkStore, Places, find_store
 from novasystem.benchmarks.stores.files import FileStore
-from novasystem.engines.kinds import build_registry
-from novasystem.engines.registry import Registry
 from novasystem.keeping import backups_folder, find_database
 from novasystem.settings import Settings
 from novasystem.storage.database import Database
@@ -25,20 +22,49 @@ from novasystem.storage.lock import ServerLock
 from novasystem.storage.migrate import upgrade
 from novasystem.storage.schema import SCHEMA, current_revision
 
+if TYPE_CHECKING:
+    from novasystem.benchmarks.carrying import Carrier
+    from novasystem.engines.registry import Registry
+
 __all__ = ["OWNER", "Local", "log_folder", "opened", "passing", "server_is_running"]
 
 OWNER = "local"
 """Whose the benchmarks are that nobody logged in for."""
 
 
-@dataclass(frozen=True, slots=True)
 class Local:
-    """``carrier`` carries out, ``store`` keeps; ``registry`` has the engines of the settings."""
+    """``store`` keeps; ``registry`` has the engines of the settings, ``carrier`` carries out: both
+    are made when they are first asked for, as to look at what is stored needs neither engine nor
+    what speaks to one."""
 
-    settings: Settings
-    registry: Registry
-    store: BenchmarkStore
-    carrier: Carrier
+    def __init__(self, settings: Settings, store: BenchmarkStore, logs: Path) -> None:
+        self.settings = settings
+        self.store = store
+        self._logs = logs
+        self._registry: Registry | None = None
+        self._carrier: Carrier | None = None
+
+    @property
+    def registry(self) -> "Registry":
+        if self._registry is None:
+            from novasystem.engines.kinds import build_registry
+
+            self._registry = build_registry(self.settings, os.environ)
+        return self._registry
+
+    @property
+    def carrier(self) -> "Carrier":
+        if self._carrier is None:
+            from novasystem.benchmarks.carrying import Carrier
+
+            self._carrier = Carrier(self.registry, self.store, self._logs)
+        return self._carrier
+
+    async def aclose(self) -> None:
+        """The engines and the store."""
+        if self._registry is not None:
+            await self._registry.aclose()
+        await self.store.aclose()
 
 
 def log_folder(settings: Settings) -> Path:
@@ -83,13 +109,12 @@ async def passing(settings: Settings) -> AsyncIterator[Local]:
 
 @asynccontextmanager
 async def _working(settings: Settings, store: BenchmarkStore, logs: Path) -> AsyncIterator[Local]:
-    registry = build_registry(settings, os.environ)
+    local = Local(settings, store, logs)
     try:
         await store.open()
-        yield Local(settings, registry, store, Carrier(registry, store, logs))
+        yield local
     finally:
-        await registry.aclose()
-        await store.aclose()
+        await local.aclose()
 
 
 def _bring_up_to_date(database: Database, settings: Settings) -> None:

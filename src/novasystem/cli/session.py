@@ -4,13 +4,14 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from novasystem import log
 from novasystem.cli.failures import traced
-from novasystem.engines.kinds import build_registry
-from novasystem.engines.registry import Registry
 from novasystem.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from novasystem.engines.registry import Registry
 
 __all__ = ["opened", "registry_of", "run"]
 
@@ -28,11 +29,14 @@ def opened(config: Path | None, log_level: str | None) -> Settings:
     return settings
 
 
-def registry_of(settings: Settings) -> Registry:
+def registry_of(settings: Settings) -> "Registry":
+    # What looks at stored things alone does without the engines.
+    from novasystem.engines.kinds import build_registry
+
     return build_registry(settings, os.environ)
 
 
-def run(settings: Settings, work: Callable[[Registry], Coroutine[Any, Any, T]]) -> T:
+def run(settings: Settings, work: Callable[["Registry"], Coroutine[Any, Any, T]]) -> T:
     """Do ``work`` with the engines, in an event loop of its own.
 
     They are closed at the end, on Ctrl-C too, so that no child process is left behind.

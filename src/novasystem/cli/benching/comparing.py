@@ -102,7 +102,7 @@ def _print(compared: Comparison) -> None:
         console.print(_metrics(model.metrics, letters))
         for letter, share in zip(letters[1:], model.same_answers, strict=True):
             if share is not None:
-                console.print(Text(f"{letter} gave the same answer to {share:.0%} of it."))
+                console.print(Text(f"{letter}: {share:.0%} of the answers are as in {letters[0]}."))
     said = (
         f"Differences of medians from {letters[0]}: at least {compared.minimum_effect:.0%}, and "
         f"evidence at 1 % for all {compared.tests} comparisons together."
