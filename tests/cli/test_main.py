@@ -20,11 +20,11 @@ HEAVY = ["aiohttp", "fastapi", "pydantic", "rich", "structlog", "uvicorn", "xlla
 
 def test_help_lists_every_command(command: Command) -> None:
     shown = command.run("--help").stdout
-    for name in ("serve", "models", "chat", "doctor"):
+    for name in ("serve", "models", "chat", "doctor", "bench"):
         assert f"\n  {name} " in shown
 
 
-@pytest.mark.parametrize("name", ["serve", "models", "chat", "doctor"])
+@pytest.mark.parametrize("name", ["serve", "models", "chat", "doctor", "bench"])
 def test_each_command_has_examples_and_whole_sentences(command: Command, name: str) -> None:
     shown = command.run(name, "-h").stdout
     assert f"Examples:\n    nova {name}" in shown

@@ -78,7 +78,6 @@ class Progress:
     def __init__(self, plan: Plan, earlier: Iterable[Record] = ()) -> None:
         self.total = expected(plan)
         self.models = {model: ModelProgress() for model in plan.models}
-        self._done: set[int] = set()
         for record in earlier:
             self.take(record)
         for model in self.models.values():
@@ -126,9 +125,6 @@ class Progress:
             return
         if sample.failure is not None and sample.failure.code == CANCELLED:
             return
-        if sample.number in self._done:
-            return
-        self._done.add(sample.number)
         model.done += 1
         model.rate_per_s = sample.rate_per_s
         if sample.failure is not None:
