@@ -376,3 +376,27 @@ def test_older_data_is_upgraded_after_a_backup(bench: Preloaded) -> None:
     assert len(list((data / "backups").glob("*.zip"))) == 1
     found = json.loads(bench.run("db", "info", "--json").stdout)
     assert found["schema"] == SCHEMA.head
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run",
+        "list",
+        "show",
+        "compare",
+        "report",
+        "export",
+        "resume",
+        "cancel",
+        "delete",
+        "archive",
+        "prune",
+        "import",
+    ],
+)
+def test_each_command_has_examples_and_whole_sentences(bench: Preloaded, name: str) -> None:
+    shown = bench.run("bench", name, "--help").stdout
+    assert f"Examples:\n    nova bench {name}" in shown
+    _usage, _, rest = shown.partition("\n")
+    assert "..." not in rest.replace("{ID}...", "")

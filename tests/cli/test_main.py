@@ -24,7 +24,7 @@ def test_help_lists_every_command(command: Command) -> None:
         assert f"\n  {name} " in shown
 
 
-@pytest.mark.parametrize("name", ["serve", "models", "chat", "doctor", "bench"])
+@pytest.mark.parametrize("name", ["serve", "models", "chat", "doctor"])
 def test_each_command_has_examples_and_whole_sentences(command: Command, name: str) -> None:
     shown = command.run(name, "-h").stdout
     assert f"Examples:\n    nova {name}" in shown

@@ -246,7 +246,7 @@ def compare(
     benchmarks: Annotated[
         list[str],
         typer.Argument(
-            metavar="ID ID…",
+            metavar="ID",
             show_default=False,
             help="Two or more; the first one is what the others are held against.",
         ),
@@ -330,7 +330,7 @@ A file for each, named after its id; the names of the files are printed. Without
 def export(
     benchmarks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID…]", show_default=False, help="Which ones; without: all."),
+        typer.Argument(metavar="ID", show_default=False, help="Which ones; without: all."),
     ] = None,
     format_: Annotated[
         Literal["json", "csv", "samples", "markdown", "html", "text"],
@@ -400,7 +400,7 @@ With all its samples; it cannot be undone. 'nova bench archive' only puts it out
 def delete(
     benchmarks: Annotated[
         list[str],
-        typer.Argument(metavar="ID…", show_default=False, help="Which ones."),
+        typer.Argument(metavar="ID", show_default=False, help="Which ones."),
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: Config = None,

@@ -87,7 +87,7 @@ def _print_list(benchmarks: tuple[Benchmark, ...]) -> None:
             one.id,
             one.timestamp.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             status if one.summary.valid else f"{status}, invalid",
-            line(", ".join(result.model for result in one.results), _WHOLE),
+            line(", ".join(part.model for part in one.results or one.environment.models), _WHOLE),
             seconds(ttft),
             rate(pace),
             seconds(total),
