@@ -1,5 +1,6 @@
 """How far a benchmark is, by model, as its records tell."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,9 +12,12 @@ from novasystem.benchmarks.sample_log import Header, Live, ModelState, Record, S
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.workloads import size
 
-__all__ = ["ModelProgress", "Progress", "expected"]
+__all__ = ["GENERATING", "WAITING", "ModelProgress", "Progress", "expected"]
 
+WAITING = "waiting for its first token"
+GENERATING = "generating"
 _TAIL = 400
+_PATIENCE_S = 0.5
 
 
 def expected(plan: Plan) -> int | None:
@@ -57,13 +61,20 @@ class ModelProgress:
     done: int = 0
     failed: int = 0
     text: str = ""
-    reasoning: bool = False
+    begins: bool = False
+    asked_s: float = 0.0
     problem: str = ""
     rate_per_s: float | None = None
     began_ns: int | None = None
     seen_ns: int = 0
     ttft: Mean = field(default_factory=Mean)
     pace: Mean = field(default_factory=Mean)
+
+    @property
+    def shown_status(self) -> str:
+        """Who is quick waits too often, and too shortly, for an eye."""
+        quick = self.text and time.monotonic() - self.asked_s < _PATIENCE_S
+        return GENERATING if self.status == WAITING and quick else self.status
 
     def left_s(self, total: int | None) -> float | None:
         """How long it still takes, if it goes on as until now."""
@@ -97,10 +108,12 @@ class Progress:
             case Sample():
                 self._sample(model, record)
             case Live(text=""):
-                model.status, model.text = "waiting for its first token", ""
+                model.status, model.asked_s, model.begins = WAITING, time.monotonic(), True
             case Live():
-                model.status, model.reasoning = "generating", record.reasoning
-                model.text = (model.text + record.text)[-_TAIL:]
+                # Until then the answer before stays: of quick ones nothing would be seen.
+                before = "" if model.begins else model.text
+                model.status, model.begins = GENERATING, False
+                model.text = (before + record.text)[-_TAIL:]
             case ModelState(state="phase"):
                 model.phase = record.phase
             case ModelState():

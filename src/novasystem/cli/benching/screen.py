@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from novasystem.benchmarks.reports.words import line, rate, seconds
 from novasystem.benchmarks.sample_log import ModelState, Record
-from novasystem.cli.benching.progress import ModelProgress, Progress
+from novasystem.cli.benching.progress import GENERATING, ModelProgress, Progress
 from novasystem.cli.text import printable
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Screen:
                 self._say(name, model)
 
     def _say(self, name: str, model: ModelProgress) -> None:
-        said = ", ".join(part for part in (model.status, *self._figures(model)) if part)
+        said = ", ".join(part for part in (model.shown_status, *self._figures(model)) if part)
         problem = f": {model.problem}" if model.problem and model.status == "failed" else ""
         sys.stderr.write(printable(line(f"{name}: {said}{problem}")) + "\n")
         sys.stderr.flush()
@@ -97,10 +97,10 @@ class Screen:
         total = self._progress.total
         for name, model in self._progress.models.items():
             left = model.left_s(total) if model.status not in {"done", "failed"} else None
-            phase = f", {model.phase}" if model.phase and model.status == "generating" else ""
+            phase = f", {model.phase}" if model.phase and model.shown_status == GENERATING else ""
             table.add_row(
                 Text(line(name, _NAME)),
-                Text(model.status + phase, style="red" if model.status == "failed" else ""),
+                Text(model.shown_status + phase, style="red" if model.status == "failed" else ""),
                 self._done(model),
                 ProgressBar(total=total, completed=model.done, width=_BAR)
                 if total is not None
