@@ -13,7 +13,6 @@ from tools.perf.bench_client import client_decode, client_many, client_one, clie
 from tools.perf.contestants import Stage, stage
 from tools.perf.first_token import first_token
 from tools.perf.history import history_page
-from tools.perf.history import history_page
 from tools.perf.imports import imports
 from tools.perf.pages import thread_page
 from tools.perf.processes import LoadFailed
@@ -35,7 +34,6 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "run_rate": run_rate,
     "run_tokens": run_tokens,
     "thread_page": thread_page,
-    "history_page": history_page,
     "history_page": history_page,
     "client_one": client_one,
     "client_many": client_many,

@@ -1,48 +1,34 @@
-"""Carries a benchmark out, from its plan to its results; and tells at any time what is there.
+"""Carries benchmarks out, from plan to results; and tells at any time what is there.
 
 What arrives is appended to a log by the load process, and from there brought into the store in
 chunks. Whoever is killed, in whatever moment, loses none of it: what the store lacks the log has,
 and the benchmark goes on behind it.
+
+A server starts without what only a benchmark needs: that is imported when the first one comes.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
-from novasystem.benchmarks.collect import failure_of
-from novasystem.benchmarks.former import wait_for_former
-from novasystem.benchmarks.loading import loading
-from novasystem.benchmarks.outcome import Parts, Status, outcome
 from novasystem.benchmarks.plan import Plan
-from novasystem.benchmarks.records import Benchmark, Environment
-from novasystem.benchmarks.sample_log import End, Header, Record, read_log
-from novasystem.benchmarks.samples import Failure, Sample
+from novasystem.benchmarks.records import Benchmark
+from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.stores import BenchmarkStore
-from novasystem.benchmarks.targets import Pinned, pin
 from novasystem.engines.registry import Registry
 from novasystem.errors import InvalidRequest, ModelNotFound, NovaError
-from novasystem.storage.folders import make_folder
 from novasystem.storage.ids import new_id
 
 if TYPE_CHECKING:
-    from novasystem.benchmarks.telemetry import Readings, Sampler
+    from novasystem.benchmarks.outcome import Parts, Status
+    from novasystem.benchmarks.sample_log import Record
+    from novasystem.benchmarks.telemetry import Readings
+    from novasystem.benchmarks.work import Work
 
 __all__ = ["Carrier", "new_benchmark", "prompt_of"]
-
-_REST_S = 0.5
-"""How long the machine is looked at before the first request."""
-_KEEP_S = 1.0
-_KEEP = 500
-
-Show = Callable[[Record], None]
-
-_log = structlog.get_logger(__name__)
 
 
 def prompt_of(plan: Plan) -> str | None:
@@ -77,7 +63,7 @@ class Carrier:
     registry: Registry
     store: BenchmarkStore
     folder: Path
-    _open: dict[str, "_Work"] = field(default_factory=dict)
+    _open: dict[str, "Work"] = field(default_factory=dict)
 
     def log_path(self, benchmark_id: str) -> Path:
         return self.folder / f"{benchmark_id}.log"
@@ -112,13 +98,17 @@ class Carrier:
             )
         return plan.model_copy(update={"models": tuple(dict.fromkeys(models))})
 
-    async def carry_out(self, benchmark: Benchmark, show: Show = lambda _: None) -> Benchmark:
+    async def carry_out(
+        self, benchmark: Benchmark, show: "Callable[[Record], None]" = lambda _: None
+    ) -> Benchmark:
         """From where it stands to its end; what it is then, as the store has it.
 
         ``show`` is told of each record as it comes. Where the caller is cancelled, what had arrived
         is kept, and the benchmark is stored as ``cancelled``.
         """
-        work = _Work(self, benchmark, show)
+        from novasystem.benchmarks.work import Work
+
+        work = Work(self, benchmark, show)
         self._open[benchmark.id] = work
         try:
             return await work.carry_out()
@@ -131,17 +121,38 @@ class Carrier:
             return benchmark
         work = self._open.get(benchmark.id)
         readings = None if work is None else work.readings()
-        records = await asyncio.to_thread(list, read_log(self.log_path(benchmark.id)))
-        if not records:
+        parts = await self._parts(benchmark)
+        if not parts.began:
             return benchmark
-        parts = Parts.of(records)
+        from novasystem.benchmarks.outcome import outcome
+
         return await asyncio.to_thread(outcome, benchmark, parts, readings)
+
+    async def close(
+        self, benchmark: Benchmark, status: "Status", error: NovaError | None
+    ) -> Benchmark:
+        """End one that nobody carries out any more, with the results of what had arrived."""
+        from novasystem.benchmarks.outcome import outcome
+
+        parts = await self._parts(benchmark)
+        ended = await asyncio.to_thread(outcome, benchmark, parts, status=status, error=error)
+        if parts.samples:
+            await self.store.add_samples(ended.owner_id, ended.id, parts.samples)
+        await self.store.put(ended)
+        return ended
+
+    async def _parts(self, benchmark: Benchmark) -> "Parts":
+        from novasystem.benchmarks.outcome import Parts
+        from novasystem.benchmarks.sample_log import read_log
+
+        path = self.log_path(benchmark.id)
+        return await asyncio.to_thread(lambda: Parts.of(read_log(path)))
 
     async def samples(self, benchmark: Benchmark) -> Sequence[Sample]:
         """All that have arrived, by number."""
         path = self.log_path(benchmark.id)
         if benchmark.status in {"queued", "running"} and path.exists():
-            return (await asyncio.to_thread(lambda: Parts.of(read_log(path)))).samples
+            return (await self._parts(benchmark)).samples
         return await self.store.samples(benchmark.owner_id, benchmark.id)
 
     async def readings(self, benchmark: Benchmark) -> "Readings | None":
@@ -159,140 +170,3 @@ class Carrier:
             for path in (self.log_path(benchmark_id), self.readings_path(benchmark_id)):
                 await asyncio.to_thread(path.unlink, missing_ok=True)
         return found
-
-
-class _Work:
-    """One execution."""
-
-    def __init__(self, carrier: Carrier, benchmark: Benchmark, show: Show) -> None:
-        self._carrier = carrier
-        self._benchmark = benchmark
-        self._show = show
-        self._path = carrier.log_path(benchmark.id)
-        self._sampler: Sampler | None = None
-        self._origin_ns = 0
-        self._unkept: list[Sample] = []
-        self._kept_at = 0.0
-
-    def readings(self) -> "Readings | None":
-        if self._sampler is None or not self._origin_ns:
-            return None
-        return self._sampler.readings().since(self._origin_ns)
-
-    async def carry_out(self) -> Benchmark:
-        plan = self._benchmark.plan
-        assert plan is not None
-        make_folder(self._carrier.folder)
-        # Of an execution before this one, which was killed: it may still be writing down its end.
-        await wait_for_former(self._path)
-        try:
-            pinned, failed = await self._pin(plan)
-            await self._begin(pinned, plan)
-            status = await self._load(plan, pinned, failed)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._end("cancelled", None))
-            raise
-        except NovaError as error:
-            await self._end("failed", error)
-            raise
-        return await self._end(status, None)
-
-    async def _pin(self, plan: Plan) -> tuple[list[Pinned], dict[str, Failure]]:
-        found: list[Pinned] = []
-        failed: dict[str, Failure] = {}
-        for model in plan.models:
-            try:
-                found.append(await pin(self._carrier.registry, model))
-            except NovaError as error:
-                failed[model] = failure_of(error)
-        return found, failed
-
-    async def _begin(self, pinned: list[Pinned], plan: Plan) -> None:
-        # A server starts without what only a benchmark needs.
-        from novasystem.benchmarks.environment import model_environment, system_info
-        from novasystem.benchmarks.telemetry import Sampler, finder
-
-        options = plan.parameters.options
-        described = await asyncio.gather(
-            asyncio.to_thread(system_info),
-            *(
-                model_environment(one.engine, one.name, shown_as=one.model, options=options)
-                for one in pinned
-            ),
-        )
-        self._benchmark = self._benchmark.model_copy(
-            update={
-                "status": "running",
-                "system_info": described[0],
-                "environment": Environment(models=tuple(described[1:])),
-            }
-        )
-        await self._carrier.store.put(self._benchmark)
-        servers = {one.engine.name: finder(one.engine) for one in pinned}
-        self._sampler = Sampler(servers)
-        await asyncio.to_thread(self._sampler.start)
-        await asyncio.sleep(_REST_S)
-
-    async def _load(self, plan: Plan, pinned: list[Pinned], failed: dict[str, Failure]) -> Status:
-        benchmark_id = self._benchmark.id
-        async with loading(plan, benchmark_id, pinned, self._path, failed=failed) as load:
-            try:
-                async for record in load.records():
-                    await self._take(record)
-                    if isinstance(record, End):
-                        return record.status
-            except asyncio.CancelledError:
-                # It writes down what it has; the log is read again at the end.
-                load.stop()
-                raise
-        return "failed"
-
-    async def _take(self, record: Record) -> None:
-        self._see(record)
-        if isinstance(record, Sample) and (
-            len(self._unkept) >= _KEEP or time.monotonic() - self._kept_at > _KEEP_S
-        ):
-            await self._keep()
-
-    def _see(self, record: Record) -> None:
-        if isinstance(record, Header):
-            self._origin_ns = record.origin_ns
-        elif isinstance(record, Sample):
-            self._unkept.append(record)
-        self._show(record)
-
-    async def _keep(self) -> None:
-        """What the store cannot take now stays: the log has it, and it is tried again."""
-        self._kept_at = time.monotonic()
-        if not self._unkept:
-            return
-        benchmark = self._benchmark
-        try:
-            await self._carrier.store.add_samples(benchmark.owner_id, benchmark.id, self._unkept)
-        except NovaError as error:
-            await _log.awarning("samples wait for the store", id=benchmark.id, error=str(error))
-            return
-        self._unkept = []
-
-    async def _end(self, status: Status, error: NovaError | None) -> Benchmark:
-        """Work out the results of all that arrived, and keep them."""
-        readings = None
-        if self._sampler is not None:
-            from novasystem.benchmarks.telemetry import keep_readings
-
-            readings = await asyncio.to_thread(self._sampler.stop)
-            if self._origin_ns:
-                readings = readings.since(self._origin_ns)
-                path = self._carrier.readings_path(self._benchmark.id)
-                await asyncio.to_thread(keep_readings, path, readings)
-        parts = await asyncio.to_thread(lambda: Parts.of(read_log(self._path)))
-        ended = await asyncio.to_thread(
-            outcome, self._benchmark, parts, readings, status=status, error=error
-        )
-        store = self._carrier.store
-        if parts.samples:
-            # All of them: what an execution before this one had kept in the log alone too.
-            await store.add_samples(ended.owner_id, ended.id, parts.samples)
-        await store.put(ended)
-        self._benchmark = ended
-        return ended

@@ -28,6 +28,8 @@ class Parts:
     samples: list[Sample] = field(default_factory=list)
     failures: dict[str, Failure] = field(default_factory=dict)
     ended: End | None = None
+    began: bool = False
+    """Whether there is anything."""
     wall_ns: int = 0
     cpu_s: float = 0.0
     lag_ns: int = 0
@@ -40,6 +42,7 @@ class Parts:
         for record in records:
             match record:
                 case Header():
+                    parts.began = True
                     begins_ns = record.begins_ns
                     parts.ended = None
                     # What was given up is made again, and counts then.

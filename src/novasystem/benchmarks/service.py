@@ -3,18 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.engine import Connection
 
 from novasystem.benchmarks.carrying import Carrier, new_benchmark
-from novasystem.benchmarks.outcome import Parts, Status, outcome
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.records import Benchmark
-from novasystem.benchmarks.sample_log import Record, read_log
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.stores import Page, Query
-from novasystem.benchmarks.telling import told
 from novasystem.errors import IllegalTransition, NotFound, NovaError, RunFailed
 from novasystem.runs import store as run_store
 from novasystem.runs.context import Kind, RunContext
@@ -24,6 +21,7 @@ from novasystem.runs.state import ENDED
 from novasystem.storage.ids import new_id
 
 if TYPE_CHECKING:
+    from novasystem.benchmarks.sample_log import Record
     from novasystem.benchmarks.telemetry import Readings
 
 __all__ = ["KIND", "LANE", "Benchmarks", "benchmark_kind"]
@@ -37,6 +35,8 @@ def benchmark_kind(carrier: Carrier) -> Kind:
     """What a benchmark's run executes; one that was interrupted goes on behind its log."""
 
     async def execute(context: RunContext) -> Outcome:
+        from novasystem.benchmarks.telling import told
+
         run = context.run
         benchmark_id = run.request["benchmark_id"]
         benchmark = await carrier.store.get(run.owner_id, benchmark_id)
@@ -44,7 +44,7 @@ def benchmark_kind(carrier: Carrier) -> Kind:
             raise NotFound("benchmark", benchmark_id)
         plan = benchmark.plan
 
-        def show(record: Record) -> None:
+        def show(record: "Record") -> None:
             type_, said = told(record, plan)
             context.emit(type_, said)
 
@@ -183,18 +183,12 @@ class Benchmarks:
         newest = await self.store.get(benchmark.owner_id, benchmark.id)
         if newest is None or newest.status not in _GOING:
             return newest or benchmark
-        status: Status = "cancelled" if run is not None and run.status == "cancelled" else "failed"
+        cancelled = run is not None and run.status == "cancelled"
+        status: Literal["cancelled", "failed"] = "cancelled" if cancelled else "failed"
         error = None
         if status == "failed":
             said = {} if run is None or run.error is None else run.error
             error = RunFailed(
                 said.get("code", "run_gone"), said.get("message", "Its run is not there any more.")
             )
-        parts = await asyncio.to_thread(
-            lambda: Parts.of(read_log(self.carrier.log_path(benchmark.id)))
-        )
-        ended = await asyncio.to_thread(outcome, newest, parts, status=status, error=error)
-        if parts.samples:
-            await self.store.add_samples(ended.owner_id, ended.id, parts.samples)
-        await self.store.put(ended)
-        return ended
+        return await self.carrier.close(newest, status, error)

@@ -28,17 +28,18 @@ async def encode(
     it comes where a crash took some of that, and first in a stream that goes on after ``shown``.
     Raises ``RunFailed`` where the turn does not end well.
     """
-    said: list[tuple[int, str]] = [(0, shown or "")]
+    said: list[Event] = []
     if shown is not None:
         yield _replace(shown, None)
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Event) and event.type == "text":
-                said.append((event.seq, event.data["text"]))
+                said.append(event)
                 yield _chunk(event)
             elif isinstance(event, Rewound):
-                said = [(seq, text) for seq, text in said if seq <= event.seq]
-                yield _replace("".join(text for _, text in said), event.seq)
+                said = [one for one in said if one.seq <= event.seq]
+                left = "".join(one.data["text"] for one in said)
+                yield _replace((shown or "") + left, event.seq)
             elif not isinstance(event, Event):
                 continue
             elif event.type == "status" and event.data["status"] in ENDED:

@@ -93,12 +93,13 @@ class RunContext:
         """
         if self._lost is not None:
             raise self._lost
-        self._seq += 1
-        at_ms = now_ms() if at_ms is None else at_ms
+        seq = self._seq = self._seq + 1
+        if at_ms is None:
+            at_ms = now_ms()
         self._events.append((type_, data, at_ms))
         if write is not None:
             self._writes.append(write)
-        self._feed.show(Event(self._seq, type_, data, at_ms, committed=False))
+        self._feed.show(Event(seq, type_, data, at_ms, False))
         self._journal.wake(self)
 
     def amend(self, old: Write, new: Write) -> bool:

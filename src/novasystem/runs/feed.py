@@ -38,7 +38,12 @@ class Watcher:
             self.fall_behind()
         if not self.behind or isinstance(seen, Rewound):
             self._queue.append(seen)
-        self.wake()
+        # Here again what wake() does: this is done for each token.
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     def fall_behind(self) -> None:
         """Let it read the log; what it has to take back is in no log, and stays."""

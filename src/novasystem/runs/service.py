@@ -244,12 +244,14 @@ class Runs:
                         if one.seq <= last:
                             continue
                         last = one.seq
-                    elif isinstance(one, Rewound):
-                        last = min(last, one.seq)
-                    yield one
-                    # Looked at for every token: most are not committed.
-                    if isinstance(one, Event) and one.committed and _says(one, ENDED):
-                        return
+                        yield one
+                        # Most are tokens, and not committed.
+                        if one.committed and _says(one, ENDED):
+                            return
+                    else:
+                        if isinstance(one, Rewound):
+                            last = min(last, one.seq)
+                        yield one
         finally:
             feed.watchers.discard(watcher)
             self._tidy(run.id)

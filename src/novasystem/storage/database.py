@@ -30,7 +30,14 @@ T = TypeVar("T")
 _BUSY_MS = 10_000
 _READERS = 4
 _POSTGRES_CONNECTIONS = 8
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    f"busy_timeout={_BUSY_MS}",
+    # For each of five connections, in KiB; the system keeps the file in memory as well.
+    "cache_size=-512",
+)
 # How long after its last use a connection is not asked whether it still stands.
 _TRUSTED_S = 1.0
 # What PostgreSQL says of a full disk, and of transactions that another one got in the way of.
