@@ -48,9 +48,7 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 class _Part(BaseModel):
     # A server builds what checks them when the first benchmark is asked for, not at its start.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Parameters(_Part):
