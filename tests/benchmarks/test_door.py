@@ -79,6 +79,11 @@ def test_the_answer_is_the_finished_benchmark(door: Door) -> None:
     assert [(one["passed"], one["failed"]) for one in result["checks"]] == [(3, 0), (0, 3)]
     assert found["system_info"]["cpu"]["total_cores"] == os.cpu_count()
     assert read(door, found["id"]) == found
+    log = [line for line in door.server.log if line.get("benchmark_id") == found["id"]]
+    assert [line["event"] for line in log][:2] == ["a benchmark begins", "a benchmark has ended"]
+    assert log[1]["status"] == "completed"
+    # What was asked is nobody's business who reads the log.
+    assert "two and two" not in str(log)
 
 
 def test_two_models_of_which_one_fails_are_partial(door: Door) -> None:

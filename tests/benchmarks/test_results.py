@@ -150,6 +150,27 @@ def test_lengths_of_a_matrix_and_steps_of_a_sweep_stand_apart() -> None:
     assert [found[f"ttft_s{end}"].n for end in ("", "@2/s", "@4/s")] == [3, 1, 2]
 
 
+def test_a_sweep_says_up_to_which_rate_it_held() -> None:
+    kept_up = [
+        answer(number, rate_per_s=2.0, sent_ns=(1000 + 500 * number) * MS) for number in range(4)
+    ]
+    # Ten a second were asked for, and five ended.
+    behind = [
+        answer(4 + number, rate_per_s=10.0, sent_ns=(9000 + 100 * number) * MS,
+               ttft_ms=50 + 100 * number)
+        for number in range(4)
+    ]  # fmt: skip
+    plan = planned(load=Sweep(), objectives=Objectives(ttft_s=0.2))
+    sweep = of([*kept_up, *behind], plan).sweep
+    assert sweep is not None
+    assert [(step.rate_per_s, step.good, step.held) for step in sweep.steps] == [
+        (2.0, 4, True), (10.0, 2, False)
+    ]  # fmt: skip
+    assert sweep.steps[1].achieved_per_s == pytest.approx(5.0)
+    assert (sweep.highest_rate_per_s, sweep.knee_per_s) == (2.0, 2.0)
+    assert of(kept_up).sweep is None
+
+
 def test_goodput() -> None:
     plan = planned(objectives=Objectives(ttft_s=0.055))
     samples = [*one_by_one([40, 50, 60]), failed(3, sent_ns=4000 * MS, ttft_ms=50)]

@@ -16,8 +16,10 @@ __all__ = [
     "Impact",
     "ModelEnvironment",
     "Problem",
+    "RateStep",
     "Result",
     "Summary",
+    "SweepResult",
     "SystemInfo",
     "Throughput",
     "Timing",
@@ -182,6 +184,26 @@ class CheckCount(_Record):
     failures: tuple[str, ...] = ()
 
 
+class RateStep(_Record):
+    """One rate of a sweep. ``good``: requests that met every objective; ``achieved_per_s``: at
+    which answers ended; ``held``: whether the rate was kept up and the objectives with it."""
+
+    rate_per_s: float
+    requests: int
+    good: int
+    achieved_per_s: float | None = None
+    held: bool
+
+
+class SweepResult(_Record):
+    """``highest_rate_per_s``: the highest that held; ``knee_per_s``: the highest at which the
+    server still answered as fast as it was asked. ``None`` where none did."""
+
+    steps: tuple[RateStep, ...]
+    highest_rate_per_s: float | None = None
+    knee_per_s: float | None = None
+
+
 class Result(_Record):
     """One model's. ``requests``, ``failed``: how many were made and how many of them failed;
     ``errors``: those by code. ``response``: the last answer's text."""
@@ -201,6 +223,7 @@ class Result(_Record):
     errors: dict[str, int] = Field(default_factory=dict)
     metrics: dict[str, Distribution] = Field(default_factory=dict)
     goodput_per_s: float | None = None
+    sweep: SweepResult | None = None
 
 
 class Summary(_Record):

@@ -17,13 +17,16 @@ from novasystem.benchmarks.records import (
     Distribution,
     Impact,
     Problem,
+    RateStep,
     Result,
+    SweepResult,
     Throughput,
     Timing,
     TokenCounts,
 )
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.statistics import distribution
+from novasystem.benchmarks.sweep import highest_rate, judge, knee
 from novasystem.benchmarks.windows import busy_s, windows
 
 __all__ = ["POOLED_GAPS", "distributions", "main_phase", "result", "slices"]
@@ -73,9 +76,34 @@ def result(
         failed=len(failed),
         errors=dict(Counter(sample.failure.code for sample in failed if sample.failure)),
         metrics=distributions(answered, plan),
+        sweep=_sweep([sample for sample in counted if sample.phase == phase], plan),
         goodput_per_s=_goodput(
             [sample for sample in counted if sample.phase == phase], plan, window_s
         ),
+    )
+
+
+def _sweep(samples: Sequence[Sample], plan: Plan) -> SweepResult | None:
+    if plan.load.kind != "sweep":
+        return None
+    by_rate: dict[float, list[Sample]] = {}
+    for sample in samples:
+        if sample.rate_per_s is not None:
+            by_rate.setdefault(sample.rate_per_s, []).append(sample)
+    steps = [judge(rate_per_s, own, plan.objectives) for rate_per_s, own in by_rate.items()]
+    return SweepResult(
+        steps=tuple(
+            RateStep(
+                rate_per_s=step.rate_per_s,
+                requests=step.requests,
+                good=step.good,
+                achieved_per_s=step.achieved_per_s,
+                held=step.held,
+            )
+            for step in steps
+        ),
+        highest_rate_per_s=highest_rate(steps),
+        knee_per_s=knee(steps),
     )
 
 

@@ -99,6 +99,13 @@ class Work:
             }
         )
         await self._carrier.store.put(self._benchmark)
+        await _log.ainfo(
+            "a benchmark begins",
+            benchmark_id=self._benchmark.id,
+            models=list(plan.models),
+            workload=plan.workload.kind,
+            load=plan.load.kind,
+        )
         servers = {one.engine.name: finder(one.engine) for one in pinned}
         self._sampler = Sampler(servers)
         await asyncio.to_thread(self._sampler.start)
@@ -165,5 +172,15 @@ class Work:
             # All of them: what an execution before this one had kept in the log alone too.
             await store.add_samples(ended.owner_id, ended.id, parts.samples)
         await store.put(ended)
+        told = _log.ainfo if ended.status in {"completed", "cancelled"} else _log.awarning
+        await told(
+            "a benchmark has ended",
+            benchmark_id=ended.id,
+            status=ended.status,
+            requests=ended.summary.requests,
+            failed=ended.summary.failed_requests,
+            valid=ended.summary.valid,
+            wall_s=ended.summary.wall_s,
+        )
         self._benchmark = ended
         return ended

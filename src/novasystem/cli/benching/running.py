@@ -86,7 +86,7 @@ async def _carry_out(
     if as_json:
         print_json(ended)
     else:
-        await print_results(local, ended)
+        print_results(ended)
     sys.stdout.flush()
     _say_what_next(ended)
     return _CODES.get(ended.status, _OTHERWISE)

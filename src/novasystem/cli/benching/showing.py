@@ -10,13 +10,10 @@ import orjson
 
 from novasystem.benchmarks.former import load_process
 from novasystem.benchmarks.local import OWNER, Local
-from novasystem.benchmarks.plan import Plan
-from novasystem.benchmarks.records import Benchmark
+from novasystem.benchmarks.records import Benchmark, SweepResult
 from novasystem.benchmarks.reports import FORMATS, Report, figures, render, terminal
 from novasystem.benchmarks.reports.words import gone, line, rate, seconds
-from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.stores import Query
-from novasystem.benchmarks.sweep import highest_rate, judge, knee
 from novasystem.cli.benching.opening import GOING, find, with_store
 from novasystem.cli.text import printable
 from novasystem.errors import InvalidRequest
@@ -109,7 +106,7 @@ def show(settings: Settings, asked: str, *, as_json: bool) -> None:
         if as_json:
             print_json(benchmark)
             return
-        await print_results(local, benchmark)
+        print_results(benchmark)
         _print_details(benchmark)
         sys.stdout.flush()
         _say_whether_it_goes_on(local, benchmark)
@@ -129,35 +126,30 @@ def _say_whether_it_goes_on(local: Local, benchmark: Benchmark) -> None:
         )
 
 
-async def print_results(local: Local, benchmark: Benchmark) -> None:
+def print_results(benchmark: Benchmark) -> None:
     """The table of the models, what is wrong with it, and the steps of a sweep."""
     _print(terminal(Report(benchmark)))
-    if benchmark.plan is not None and benchmark.plan.load.kind == "sweep":
-        _print_sweep(benchmark.plan, list(await local.carrier.samples(benchmark)))
+    for result in benchmark.results:
+        if result.sweep is not None:
+            _print_sweep(result.model, result.sweep)
 
 
-def _print_sweep(plan: Plan, samples: list[Sample]) -> None:
-    """By model: each rate, and up to which one the server and the objectives held."""
+def _print_sweep(model: str, sweep: SweepResult) -> None:
+    """Each rate, and up to which one the server and the objectives held."""
     from rich.table import Table
     from rich.text import Text
 
-    for model in plan.models:
-        by_rate: dict[float, list[Sample]] = {}
-        for sample in samples:
-            if sample.model == model and sample.counted and sample.rate_per_s is not None:
-                by_rate.setdefault(sample.rate_per_s, []).append(sample)
-        steps = [judge(rate_per_s, own, plan.objectives) for rate_per_s, own in by_rate.items()]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for name in ("REQUESTS/S", "ACHIEVED", "REQUESTS", "GOOD", "HELD"):
-            table.add_column(name, justify="right")
-        for step in steps:
-            achieved = rate(step.achieved_per_s)
-            row = (rate(step.rate_per_s), achieved, str(step.requests), str(step.good))
-            table.add_row(*row, "yes" if step.held else "no")
-        _print(Text(f"\nSweep of {line(model)}", style="bold"))
-        _print(table)
-        _write(f"Highest rate that held: {rate(highest_rate(steps))} requests/s\n")
-        _write(f"Knee: {rate(knee(steps))} requests/s\n")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("REQUESTS/S", "ACHIEVED", "REQUESTS", "GOOD", "HELD"):
+        table.add_column(name, justify="right")
+    for step in sweep.steps:
+        achieved = rate(step.achieved_per_s)
+        row = (rate(step.rate_per_s), achieved, str(step.requests), str(step.good))
+        table.add_row(*row, "yes" if step.held else "no")
+    _print(Text(f"\nSweep of {line(model)}", style="bold"))
+    _print(table)
+    _write(f"Highest rate that held: {rate(sweep.highest_rate_per_s)} requests/s\n")
+    _write(f"Knee: {rate(sweep.knee_per_s)} requests/s\n")
 
 
 def _print_details(benchmark: Benchmark) -> None:
