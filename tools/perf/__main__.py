@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tools.perf import peers
+from tools.perf.at_once import benchmarks_at_once
 from tools.perf.bench_client import client_decode, client_many, client_one, client_open
 from tools.perf.contestants import Stage, stage
 from tools.perf.first_token import first_token
@@ -34,6 +35,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "run_rate": run_rate,
     "run_tokens": run_tokens,
     "thread_page": thread_page,
+    "benchmarks_at_once": benchmarks_at_once,
     "history_page": history_page,
     "client_one": client_one,
     "client_many": client_many,

@@ -49,9 +49,13 @@ class Process:
     def cpu_s(self) -> float:
         return _cpu_s(self.pid)
 
+    def tree(self) -> list[int]:
+        """Its own and its living descendants' numbers."""
+        return [self.pid, *_descendants(self.pid)]
+
     def tree_cpu_s(self) -> float:
         """Its own and its living descendants' CPU time."""
-        return sum(_cpu_s(pid) for pid in [self.pid, *_descendants(self.pid)])
+        return sum(map(_cpu_s, self.tree()))
 
     def resident_bytes(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
