@@ -14,7 +14,7 @@ from novasystem.http.guard import Guard
 from novasystem.settings import Settings
 from tests.http.doors import Door, open_door
 from tests.http.figures import State
-from tests.http.wire import Answer, ask, raw
+from tests.http.wire import Answer, ask, raw, status_of
 from tests.servers.answers import openai_stream
 from tests.servers.nova import isolated_environment, nova_server
 
@@ -75,7 +75,7 @@ def test_every_route_is_closed_without_a_key_and_open_with_one(locked: Door, sta
         for key in KEYS:
             for scheme in ("Bearer", "bearer"):
                 headers = {"authorization": f"{scheme} {key}"}
-                assert ask(locked.port, method, path, body, headers).status not in {401, 403}
+                assert status_of(locked.port, method, path, body, headers) not in {401, 403}
                 combinations += 1
     assert not locked.asked
     state(f"{len(asked)} routes, {combinations} combinations of route and key: leaks 0")

@@ -22,6 +22,7 @@ __all__ = [
     "opened",
     "raw",
     "request_bytes",
+    "status_of",
     "until_closed",
 ]
 
@@ -113,6 +114,15 @@ def ask(
         response = connection.getresponse()
         found = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, found, response.read())
+
+
+def status_of(
+    port: int, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+) -> int:
+    """The status alone: what is a stream need not end."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        _send(connection, method, path, body, headers)
+        return connection.getresponse().status
 
 
 @contextmanager
