@@ -122,7 +122,8 @@ def status_of(
     """The status alone: what is a stream need not end."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         _send(connection, method, path, body, headers)
-        return connection.getresponse().status
+        with connection.getresponse() as response:
+            return response.status
 
 
 @contextmanager
