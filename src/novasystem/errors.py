@@ -18,6 +18,7 @@
     ├── IllegalTransition               a run cannot get from its status to the one asked for
     ├── RunFailed                       a run ended with an error; ``code`` says which
     ├── FencedOut                       another executor has taken the run over
+    ├── ToolFailed                      a tool could not do what an agent asked of it
     ├── CallInterrupted                 whether a call was made is unknown; it is not repeated
     ├── Overloaded                      the queue before an engine or a thread is full
     ├── StorageUnavailable              the database cannot be reached or written
@@ -59,6 +60,7 @@ __all__ = [
     "StorageUnavailable",
     "ThreadBusy",
     "TimeLimit",
+    "ToolFailed",
     "Unauthenticated",
     "UnsupportedParameter",
 ]
@@ -201,6 +203,16 @@ class CallInterrupted(NovaError):
             f"The call '{name}' of run '{run_id}' was interrupted, and may have had its effect.",
             hint="It is not repeated by itself. Look whether it had, and start a new run.",
         )
+
+
+class ToolFailed(NovaError):
+    """``tool``: its name; the message says why in words that a model can make use of."""
+
+    code = "tool_failed"
+
+    def __init__(self, tool: str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"The tool '{tool}' failed: {why}", hint=hint)
+        self.tool = tool
 
 
 class StorageUnavailable(NovaError):

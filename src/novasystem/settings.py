@@ -25,7 +25,7 @@ from pydantic import (
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import ConfigurationError
 
-__all__ = ["EngineSettings", "Settings", "config_file", "load_settings"]
+__all__ = ["EngineSettings", "McpServer", "Settings", "config_file", "load_settings"]
 
 # Read by the program's surroundings, not by Settings.
 _OTHER_VARIABLES = {"NOVA_CONFIG", "NOVA_CONFIG_DIR", "NOVA_CACHE_DIR", "NOVA_OLLAMA_BIN"}
@@ -76,6 +76,40 @@ class EngineSettings(BaseModel):
     threads: int = Field(default=0, ge=0)
 
 
+class McpServer(BaseModel):
+    """One ``[mcp.NAME]`` table: a program that is started, or an address, which has tools."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str | None = None
+    """A program that speaks MCP over its standard input and output."""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables that it gets beside a small set of this program's own."""
+    url: str | None = None
+    """Where a server listens that speaks MCP over HTTP."""
+    token_env: str | None = None
+    """The environment variable that holds the server's bearer token."""
+    timeout_s: float = Field(default=30, gt=0)
+    """How long connecting, and each call, may take."""
+
+    @model_validator(mode="after")
+    def _one_way_to_it(self) -> "McpServer":
+        if (self.command is None) == (self.url is None):
+            msg = "give either a command or a url"
+            raise ValueError(msg)
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            msg = f"'{self.url}' is not an address such as http://127.0.0.1:9000/mcp"
+            raise ValueError(msg)
+        if self.url is not None and (self.args or self.env):
+            msg = "args and env belong to a command"
+            raise ValueError(msg)
+        if self.command is not None and self.token_env is not None:
+            msg = "token_env belongs to a url"
+            raise ValueError(msg)
+        return self
+
+
 class Settings(BaseModel):
     """The settings of one program run. The names are those in ``nova.toml``; in the environment
     they are written ``NOVA_`` and upper case."""
@@ -110,6 +144,10 @@ class Settings(BaseModel):
     default_model: str = "nova-tiny"
     aliases: Pairs = Field(default_factory=dict)
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
+
+    embedding_model: str | None = None
+    """Finds memories by their meaning as well; without one they are found by their words."""
+    mcp: dict[str, McpServer] = Field(default_factory=dict)
 
     embedded: Literal["on", "lazy", "off"] = "on"
     """nova-tiny: started with the server, on first use, or not there at all."""
@@ -223,7 +261,7 @@ def _variables(
     """``NOVA_*`` by setting, and those that are none. An empty variable counts as not set."""
     found: dict[str, tuple[str, str]] = {}
     unknown: list[str] = []
-    settable = set(Settings.model_fields) - {"engines", "unknown_variables"}
+    settable = set(Settings.model_fields) - {"engines", "mcp", "unknown_variables"}
     # PORT is how many platforms say it; our own name has the last word.
     if environment.get("PORT"):
         found["port"] = ("PORT", environment["PORT"])
@@ -246,7 +284,11 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> Configuration
     where = f" (from {place})" if place else ""
     hint = "docs/reference/settings.md lists every setting."
     if first["type"] == "extra_forbidden":
-        known = EngineSettings.model_fields if len(path) > 1 else Settings.model_fields
+        tables: dict[str, Mapping[str, Any]] = {
+            "engines": EngineSettings.model_fields,
+            "mcp": McpServer.model_fields,
+        }
+        known = tables.get(path[0], {}) if len(path) > 1 else Settings.model_fields
         near = difflib.get_close_matches(path[-1], list(known), n=1)
         if near:
             hint = f"Did you mean '{near[0]}'?"

@@ -33,6 +33,7 @@ from novasystem.errors import (
     StorageFull,
     StorageUnavailable,
     ThreadBusy,
+    ToolFailed,
     Unauthenticated,
 )
 from novasystem.unexpected import InternalError, as_nova_error
@@ -55,6 +56,7 @@ _STATUS: dict[type[NovaError], int] = {
     ConfigurationError: 500,
     EngineProtocolError: 502,
     EngineRejected: 502,
+    ToolFailed: 502,
     EngineUnavailable: 503,
     StorageUnavailable: 503,
     StorageFull: 507,
