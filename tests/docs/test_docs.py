@@ -82,16 +82,18 @@ def test_every_setting_is_described() -> None:
     text = (ROOT / "docs/reference/settings.md").read_text()
     named = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     models = (Settings, EngineSettings, McpServer)
-    settings = {name for model in models for name in model.model_fields} - {
-        "unknown_variables"
-    }
+    settings = {name for model in models for name in model.model_fields} - {"unknown_variables"}
     assert named == settings
 
 
 def test_the_defaults_are_as_described() -> None:
     text = (ROOT / "docs/reference/settings.md").read_text()
     defaults = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", text, re.MULTILINE))
-    fields = {**EngineSettings.model_fields, **Settings.model_fields}
+    fields = {
+        name: field
+        for model in (McpServer, EngineSettings, Settings)
+        for name, field in model.model_fields.items()
+    }
     assert len(defaults) > 20
     for name, shown in defaults.items():
         assert str(fields[name].default) == shown, name
