@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novasystem.web.markdown import render
+from novasystem.web.markdown import render_markdown
 from tests.web.payloads import PAYLOADS
 
 _TAGS = {
@@ -29,7 +29,7 @@ class Seen(HTMLParser):
 
 def elements(text: str) -> list[tuple[str, dict[str, str | None]]]:
     seen = Seen()
-    seen.feed(render(text))
+    seen.feed(render_markdown(text))
     seen.close()
     return seen.elements
 
@@ -71,7 +71,7 @@ def test_nothing_that_can_be_typed_gets_through(text: str) -> None:
     ],
 )
 def test_markdown_looks_as_it_should(text: str, shown: str) -> None:
-    assert render(text).strip() == shown
+    assert render_markdown(text).strip() == shown
 
 
 def test_links_leave_in_a_tab_that_cannot_reach_back_and_images_are_links() -> None:
@@ -79,7 +79,7 @@ def test_links_leave_in_a_tab_that_cannot_reach_back_and_images_are_links() -> N
     assert link["href"] == "https://example.org/a?b=1&c=2"
     assert (link["target"], link["rel"]) == ("_blank", "noopener nofollow noreferrer")
     assert [tag for tag, _ in elements("![a cat](https://example.org/cat.png)")] == ["p", "a"]
-    assert "a cat" in render("![a cat](https://example.org/cat.png)")
+    assert "a cat" in render_markdown("![a cat](https://example.org/cat.png)")
 
 
 def test_a_table_scrolls_by_itself() -> None:
