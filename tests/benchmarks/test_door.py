@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,36 @@ def test_events_are_unnamed_have_ids_and_are_resumed(door: Door) -> None:
     assert text == "w0 w1 w2 w3 w4 w5 "
     [sample] = [body for body in bodies if body["type"] == "sample"]
     assert 0 < sample["ttft_s"] < sample["e2e_s"]
+    tokens = [body for body in bodies if body["type"] == "token"]
+    assert tokens[0]["ttft_s"] == pytest.approx(sample["ttft_s"], abs=0.05)
+    assert tokens[-1]["chunks"] == 6
+    assert {"starting", "first_token", "generating", "done"} <= {
+        body["status"] for body in bodies if body["type"] == "model"
+    }
+    gone = [body for body in bodies if body["type"] == "progress"]
+    assert (gone[-1]["done"], gone[-1]["total"], gone[-1]["failed"]) == (1, 1, 0)
     again = events(door, begun["id"], after=4)
     assert [event.data for event in again] == [event.data for event in seen[4:]]
+
+
+def test_what_the_machine_does_is_seen_on_the_tokens_axis_by_who_comes_late_too(
+    door: Door,
+) -> None:
+    begun = made(door, "slowly 20 0.1")
+    bodies = [event.json for event in events(door, begun["id"])]
+    seen = [body for body in bodies if body["type"] == "machine"]
+    assert len(seen) >= 3
+    assert "gpu" in seen[0]["absent"] or seen[0]["gpus"]
+    for body in seen:
+        assert len(body["cpu_percent"]) == os.cpu_count()
+        assert body["memory_bytes"] > 0
+        assert "local" in body["servers"] or body["servers"]
+    tokens = [body["elapsed_s"] for body in bodies if body["type"] == "token"]
+    within = [body for body in seen if tokens[0] <= body["elapsed_s"] <= tokens[-1]]
+    assert within
+    # All times but those of the run's own changes are on one axis, and about in order.
+    axis = [body["elapsed_s"] for body in bodies if body["type"] not in {"status", "sample"}]
+    assert all(later > before - 0.6 for before, later in pairwise(axis))
 
 
 def test_nothing_comes_after_the_last_event(door: Door) -> None:

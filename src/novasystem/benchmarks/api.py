@@ -8,13 +8,14 @@ from novasystem.benchmarks.local import OWNER, opened, passing
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.sample_log import Record
+from novasystem.benchmarks.telemetry import MachineFigures
 from novasystem.errors import InvalidRequest
 from novasystem.settings import Settings, load_settings
 
 __all__ = ["run", "run_async"]
 
 
-def _nothing(_: Record) -> None:
+def _nothing(_: Record | MachineFigures) -> None:
     """Shows nothing."""
 
 
@@ -22,14 +23,15 @@ async def run_async(
     plan: Plan,
     *,
     settings: Settings | None = None,
-    show: Callable[[Record], None] = _nothing,
+    show: Callable[[Record | MachineFigures], None] = _nothing,
     keep: bool = True,
 ) -> Benchmark:
     """Carry ``plan`` out and return the benchmark with its results.
 
     ``settings``: those of the environment and of ``nova.toml`` where none are given. ``show`` is
     called with each record as it comes: a :class:`~novasystem.benchmarks.samples.Sample` a request,
-    a :class:`~novasystem.benchmarks.sample_log.Live` with what a model says meanwhile, and others.
+    a :class:`~novasystem.benchmarks.sample_log.Live` with what a model says meanwhile, a
+    :class:`~novasystem.benchmarks.telemetry.MachineFigures` three times a second, and others.
     ``keep``: in the store of the settings, where ``nova bench list`` has it; else nothing stays.
 
     A model that fails spoils no other's results: its result says why. Raises ``InvalidRequest``
@@ -46,7 +48,7 @@ def run(
     plan: Plan,
     *,
     settings: Settings | None = None,
-    show: Callable[[Record], None] = _nothing,
+    show: Callable[[Record | MachineFigures], None] = _nothing,
     keep: bool = True,
 ) -> Benchmark:
     """:func:`run_async` for programs without an event loop: blocks until the benchmark has ended.

@@ -8,7 +8,7 @@ A server starts without what only a benchmark needs: that is imported when the f
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +24,8 @@ from novasystem.storage.ids import new_id
 
 if TYPE_CHECKING:
     from novasystem.benchmarks.outcome import Parts, Status
-    from novasystem.benchmarks.sample_log import Record
     from novasystem.benchmarks.telemetry import Readings
-    from novasystem.benchmarks.work import Work
+    from novasystem.benchmarks.work import Show, Work
 
 __all__ = ["Carrier", "new_benchmark", "prompt_of"]
 
@@ -98,13 +97,11 @@ class Carrier:
             )
         return plan.model_copy(update={"models": tuple(dict.fromkeys(models))})
 
-    async def carry_out(
-        self, benchmark: Benchmark, show: "Callable[[Record], None]" = lambda _: None
-    ) -> Benchmark:
+    async def carry_out(self, benchmark: Benchmark, show: "Show" = lambda _: None) -> Benchmark:
         """From where it stands to its end; what it is then, as the store has it.
 
-        ``show`` is told of each record as it comes. Where the caller is cancelled, what had arrived
-        is kept, and the benchmark is stored as ``cancelled``.
+        ``show`` is told of each record as it comes, and of what the machine does. Where the caller
+        is cancelled, what had arrived is kept, and the benchmark is stored as ``cancelled``.
         """
         from novasystem.benchmarks.work import Work
 

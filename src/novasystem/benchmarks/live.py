@@ -16,6 +16,7 @@ class _Followed:
     number: int
     shown_ns: int
     reasoning: bool = False
+    since_ns: int | None = None
     pieces: list[str] = field(default_factory=list)
 
 
@@ -37,6 +38,8 @@ class LiveTexts:
             if reasoning is not followed.reasoning:
                 self._show(model, followed, came_ns)
                 followed.reasoning = reasoning
+            if not followed.pieces:
+                followed.since_ns = came_ns
             followed.pieces.append(text)
             if came_ns - followed.shown_ns >= EVERY_NS:
                 self._show(model, followed, came_ns)
@@ -58,7 +61,8 @@ class LiveTexts:
 
     def _show(self, model: str, followed: _Followed, at_ns: int) -> None:
         if followed.pieces:
-            text = "".join(followed.pieces)
-            self._write(Live(model, followed.number, at_ns, text, followed.reasoning))
+            text, chunks = "".join(followed.pieces), len(followed.pieces)
+            number, since_ns = followed.number, followed.since_ns
+            self._write(Live(model, number, at_ns, text, followed.reasoning, chunks, since_ns))
             followed.pieces.clear()
             followed.shown_ns = at_ns

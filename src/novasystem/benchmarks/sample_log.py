@@ -71,7 +71,8 @@ class Live:
     """What a model says while it says it, of one request at a time: the one that is followed.
 
     ``text``: what came since the last such record, at most some 20 of them a second a model;
-    empty in the first one, with which the request begins.
+    empty in the first one, with which the request begins. ``chunks``: how many it came in, and
+    ``since_ns`` the time of the first of those.
     """
 
     model: str
@@ -79,6 +80,8 @@ class Live:
     at_ns: int
     text: str = ""
     reasoning: bool = False
+    chunks: int = 0
+    since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from novasystem.storage.ids import new_id
 
 if TYPE_CHECKING:
     from novasystem.benchmarks.sample_log import Record
-    from novasystem.benchmarks.telemetry import Readings
+    from novasystem.benchmarks.telemetry import MachineFigures, Readings
 
 __all__ = ["KIND", "LANE", "Benchmarks", "benchmark_kind"]
 
@@ -35,7 +35,8 @@ def benchmark_kind(carrier: Carrier) -> Kind:
     """What a benchmark's run executes; one that was interrupted goes on behind its log."""
 
     async def execute(context: RunContext) -> Outcome:
-        from novasystem.benchmarks.telling import told
+        from novasystem.benchmarks.sample_log import read_log
+        from novasystem.benchmarks.telling import Teller
 
         run = context.run
         benchmark_id = run.request["benchmark_id"]
@@ -44,9 +45,14 @@ def benchmark_kind(carrier: Carrier) -> Kind:
             raise NotFound("benchmark", benchmark_id)
         plan = benchmark.plan
 
-        def show(record: "Record") -> None:
-            type_, said = told(record, plan)
-            context.emit(type_, said)
+        path = carrier.log_path(benchmark_id)
+        # What an execution before this one has done is done.
+        earlier = await asyncio.to_thread(lambda: list(read_log(path)))
+        teller = Teller(plan, earlier)
+
+        def show(record: "Record | MachineFigures") -> None:
+            for type_, said in teller.tell(record):
+                context.emit(type_, said)
 
         ended = await carrier.carry_out(benchmark, show)
         return Outcome("completed", {"benchmark_id": ended.id, "status": ended.status})

@@ -17,7 +17,7 @@ from novasystem.benchmarks.records import Benchmark, Environment
 from novasystem.benchmarks.sample_log import End, Header, Record, read_log
 from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.targets import Pinned, pin
-from novasystem.benchmarks.telemetry import Readings, Sampler, finder
+from novasystem.benchmarks.telemetry import Curves, MachineFigures, Readings, Sampler, finder
 from novasystem.errors import NovaError
 from novasystem.storage.folders import make_folder
 
@@ -30,8 +30,10 @@ _REST_S = 0.5
 """How long the machine is looked at before the first request."""
 _KEEP_S = 1.0
 _KEEP = 500
+_SHOW_S = 0.3
+"""How often it is shown what the machine does."""
 
-Show = Callable[[Record], None]
+Show = Callable[[Record | MachineFigures], None]
 
 _log = structlog.get_logger(__name__)
 
@@ -114,6 +116,7 @@ class Work:
     async def _load(self, plan: Plan, pinned: list[Pinned], failed: dict[str, Failure]) -> Status:
         benchmark_id = self._benchmark.id
         async with loading(plan, benchmark_id, pinned, self._path, failed=failed) as load:
+            showing = asyncio.create_task(self._show_machine())
             try:
                 async for record in load.records():
                     await self._take(record)
@@ -123,7 +126,18 @@ class Work:
                 # It writes down what it has; the log is read again at the end.
                 load.stop()
                 raise
+            finally:
+                showing.cancel()
         return "failed"
+
+    async def _show_machine(self) -> None:
+        assert self._sampler is not None
+        curves = Curves(self._sampler)
+        while True:
+            seen = curves.next(self._origin_ns)
+            if seen is not None and self._origin_ns:
+                self._show(seen)
+            await asyncio.sleep(_SHOW_S)
 
     async def _take(self, record: Record) -> None:
         self._see(record)

@@ -5,6 +5,7 @@ What looks at the machine needs psutil, and is loaded by its first use: a server
 
 from typing import TYPE_CHECKING, Any
 
+from novasystem.benchmarks.telemetry.figures import Curves, MachineFigures, ServerFigures
 from novasystem.benchmarks.telemetry.impact import core_percent, impact
 from novasystem.benchmarks.telemetry.kept import keep_readings, kept_readings
 from novasystem.benchmarks.telemetry.readings import (
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ByPid",
     "ByPort",
+    "Curves",
     "Finder",
     "GpuReading",
+    "MachineFigures",
     "Reading",
     "Readings",
     "Sampler",
+    "ServerFigures",
     "ServerReading",
     "core_percent",
     "finder",

@@ -98,6 +98,18 @@ class Sampler:
                 rows, tuple(self._finders), dict(self._absent), self._cpu_s, self._skipped
             )
 
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The names of the model servers, in the order of a row's."""
+        return tuple(self._finders)
+
+    def latest(self) -> tuple[Reading | None, Mapping[str, str]]:
+        """The newest look, times as the clock has them, and what cannot be read, with the reason;
+        dear neither in a long benchmark."""
+        with self._lock:
+            rows = self._pending or self._rows
+            return (rows[-1] if rows else None), self._absent
+
     def __enter__(self) -> "Sampler":
         self.start()
         return self

@@ -11,11 +11,11 @@ from novasystem.benchmarks.former import wait_for_former
 from novasystem.benchmarks.local import OWNER, Local, server_is_running
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.plan_files import write_plan
+from novasystem.benchmarks.progress import Progress
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.resuming import done
 from novasystem.benchmarks.sample_log import read_log
 from novasystem.cli.benching.opening import GOING, find, with_store
-from novasystem.cli.benching.progress import Progress
 from novasystem.cli.benching.screen import Screen
 from novasystem.cli.benching.showing import print_json, print_results
 from novasystem.errors import InvalidRequest

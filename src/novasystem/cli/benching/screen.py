@@ -5,14 +5,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from novasystem.benchmarks.progress import GENERATING, ModelProgress, Progress
 from novasystem.benchmarks.reports.words import line, rate, seconds
 from novasystem.benchmarks.sample_log import ModelState, Record
-from novasystem.cli.benching.progress import GENERATING, ModelProgress, Progress
 from novasystem.cli.text import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
+
+    from novasystem.benchmarks.telemetry import MachineFigures
 
 __all__ = ["Screen"]
 
@@ -50,7 +52,7 @@ class Screen:
             self._live.stop()
             self._live = None
 
-    def show(self, record: Record) -> None:
+    def show(self, record: "Record | MachineFigures") -> None:
         model = self._progress.take(record)
         if self._live is None and model is not None:
             name = getattr(record, "model", "")

@@ -3,9 +3,9 @@
 import pytest
 
 from novasystem.benchmarks.plan import Plan
+from novasystem.benchmarks.progress import GENERATING, WAITING, Progress, expected
 from novasystem.benchmarks.sample_log import Live, ModelState
 from novasystem.cli.benching.planning import plan_of
-from novasystem.cli.benching.progress import GENERATING, WAITING, Progress, expected
 from tests.benchmarks.made import failed_sample, sample
 from tests.cli.test_bench_plan import flags
 

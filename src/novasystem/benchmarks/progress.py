@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from novasystem.benchmarks.metrics import output_tokens_per_s, ttft_s
 from novasystem.benchmarks.pacing import pacer
@@ -11,6 +12,9 @@ from novasystem.benchmarks.resuming import CANCELLED
 from novasystem.benchmarks.sample_log import Header, Live, ModelState, Record, SweepStep
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.workloads import size
+
+if TYPE_CHECKING:
+    from novasystem.benchmarks.telemetry import MachineFigures
 
 __all__ = ["GENERATING", "WAITING", "ModelProgress", "Progress", "expected"]
 
@@ -38,7 +42,7 @@ def _requests(plan: Plan, own: int) -> int:
 
 
 @dataclass(slots=True)
-class Mean:
+class _Mean:
     total: float = 0.0
     n: int = 0
 
@@ -67,8 +71,8 @@ class ModelProgress:
     rate_per_s: float | None = None
     began_ns: int | None = None
     seen_ns: int = 0
-    ttft: Mean = field(default_factory=Mean)
-    pace: Mean = field(default_factory=Mean)
+    ttft: _Mean = field(default_factory=_Mean)
+    pace: _Mean = field(default_factory=_Mean)
 
     @property
     def shown_status(self) -> str:
@@ -97,7 +101,7 @@ class Progress:
             # The time that it took before says nothing about the time that is left.
             model.text, model.began_ns = "", None
 
-    def take(self, record: Record) -> ModelProgress | None:
+    def take(self, record: "Record | MachineFigures") -> ModelProgress | None:
         """The model that the record is of, as it is then."""
         if not isinstance(record, Sample | Live | ModelState | SweepStep):
             if isinstance(record, Header):
