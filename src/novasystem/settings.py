@@ -25,7 +25,14 @@ from pydantic import (
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import ConfigurationError
 
-__all__ = ["EngineSettings", "McpServer", "Settings", "config_file", "load_settings"]
+__all__ = [
+    "AgentSettings",
+    "EngineSettings",
+    "McpServer",
+    "Settings",
+    "config_file",
+    "load_settings",
+]
 
 # Read by the program's surroundings, not by Settings.
 _OTHER_VARIABLES = {"NOVA_CONFIG", "NOVA_CONFIG_DIR", "NOVA_CACHE_DIR", "NOVA_OLLAMA_BIN"}
@@ -76,6 +83,26 @@ class EngineSettings(BaseModel):
     threads: int = Field(default=0, ge=0)
 
 
+class AgentSettings(BaseModel):
+    """One ``[agents.NAME]`` table: what it changes of a built-in agent, or a new executor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    purpose: str | None = Field(default=None, min_length=1, max_length=200)
+    """One line: planners and people read it."""
+    instructions: str | None = Field(default=None, min_length=1)
+    model: str | None = Field(default=None, min_length=1)
+    """Its own model; otherwise the one that the ask is made with."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Of each time that it speaks."""
+    timeout_s: float | None = Field(default=None, gt=0)
+    tools: tuple[str, ...] | None = None
+    """Names of the tools that it may call; an executor may call all where none are named."""
+    words: tuple[str, ...] | None = None
+    """A step of a plan that has one of these words is for this agent."""
+
+
 class McpServer(BaseModel):
     """One ``[mcp.NAME]`` table: a program that is started, or an address, which has tools."""
 
@@ -118,6 +145,8 @@ class Settings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """The prefix under which a proxy shows this server, such as ``/nova``."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer; more than one needs PostgreSQL."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -148,6 +177,9 @@ class Settings(BaseModel):
     embedding_model: str | None = None
     """Finds memories by their meaning as well; without one they are found by their words."""
     mcp: dict[str, McpServer] = Field(default_factory=dict)
+    agents: dict[str, AgentSettings] = Field(default_factory=dict)
+    log_prompts: bool = False
+    """Whether the log of asks holds what was asked, and not only how long it is."""
 
     embedded: Literal["on", "lazy", "off"] = "on"
     """nova-tiny: started with the server, on first use, or not there at all."""
@@ -261,7 +293,7 @@ def _variables(
     """``NOVA_*`` by setting, and those that are none. An empty variable counts as not set."""
     found: dict[str, tuple[str, str]] = {}
     unknown: list[str] = []
-    settable = set(Settings.model_fields) - {"engines", "mcp", "unknown_variables"}
+    settable = set(Settings.model_fields) - {"agents", "engines", "mcp", "unknown_variables"}
     # PORT is how many platforms say it; our own name has the last word.
     if environment.get("PORT"):
         found["port"] = ("PORT", environment["PORT"])
@@ -285,6 +317,7 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> Configuration
     hint = "docs/reference/settings.md lists every setting."
     if first["type"] == "extra_forbidden":
         tables: dict[str, Mapping[str, Any]] = {
+            "agents": AgentSettings.model_fields,
             "engines": EngineSettings.model_fields,
             "mcp": McpServer.model_fields,
         }

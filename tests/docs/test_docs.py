@@ -12,7 +12,7 @@ import typer.main
 from _pytest.mark import ParameterSet
 
 from novasystem.cli.main import app
-from novasystem.settings import EngineSettings, McpServer, Settings, load_settings
+from novasystem.settings import AgentSettings, EngineSettings, McpServer, Settings, load_settings
 from tests.servers.nova import NovaServer, isolated_environment
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 def test_every_setting_is_described() -> None:
     text = (ROOT / "docs/reference/settings.md").read_text()
     named = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
-    models = (Settings, EngineSettings, McpServer)
+    models = (Settings, EngineSettings, McpServer, AgentSettings)
     settings = {name for model in models for name in model.model_fields} - {"unknown_variables"}
     assert named == settings
 
