@@ -25,9 +25,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+from novasystem.storage.full_text import searchable
+
 __all__ = ["Json", "assistants", "benchmark_bodies", "benchmark_owners", "benchmark_samples",
-           "benchmark_terms", "benchmarks", "executors", "items", "metadata", "run_events",
-           "run_steps", "runs", "threads"]  # fmt: skip
+           "benchmark_terms", "benchmarks", "executors", "items", "memory_erased",
+           "memory_vectors", "metadata", "run_events", "run_steps", "runs", "threads"]  # fmt: skip
 
 
 class Json(TypeDecorator[Any]):
@@ -108,6 +110,26 @@ items = Table(
     sqlite_autoincrement=True,
 )
 """Messages, tool calls and tool results, in one strict order a thread."""
+searchable(items)
+
+
+def _item_key() -> Column[int]:
+    reference = ForeignKey("items.key", ondelete="CASCADE")
+    return Column("item_key", BigInteger, reference, primary_key=True, autoincrement=False)
+
+
+memory_erased = Table("memory_erased", metadata, _item_key())
+"""Messages that are not to be recalled any more, where they still stand in their threads."""
+
+memory_vectors = Table(
+    "memory_vectors",
+    metadata,
+    _item_key(),
+    Column("model", String(255), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
+)
+"""What a message means to an embedding model: numbers of 32 bits, of length 1 together; empty where
+the model could not take it."""
 
 assistants = Table(
     "assistants",
