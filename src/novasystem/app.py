@@ -51,6 +51,8 @@ from novasystem.runs.executor import Limits
 from novasystem.runs.service import Runs
 from novasystem.settings import Settings, load_settings
 from novasystem.threads.queue import ThreadQueue
+from novasystem.web.errors import error_page
+from novasystem.web.router import ROUTERS as page_routers
 
 __all__ = ["create_app"]
 
@@ -75,6 +77,7 @@ def create_app(
         title="NovaSystem",
         summary="Measure, serve and keep the language models that you run yourself.",
         version=__version__,
+        root_path=settings.root_path,
         lifespan=_lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,
@@ -118,6 +121,7 @@ def create_app(
     state.assistant_runs = AssistantRuns(runs, registry, settings.run_expires_s)
     state.benchmarks = Benchmarks(runs, carrier)
     state.benchmark_history = History(state.benchmarks)
+    state.error_page = error_page
     state.failure = None
     state.started = False
     state.draining = False
@@ -131,7 +135,7 @@ def create_app(
         benchmarks_router,
         activity_router,
     )
-    for router in (*doors, system_router):
+    for router in (*doors, system_router, *page_routers):
         # The routes themselves: an included router is a level more for every request to pass.
         app.router.routes.extend(router.routes)
     describe_bodies(

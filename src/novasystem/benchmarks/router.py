@@ -136,7 +136,8 @@ async def history(
         kept = [
             (k, v) for k, v in request.query_params.multi_items() if k not in {"offset", "after"}
         ]
-        target = f"{request.url.path}?{urlencode([*kept, ('after', page.last_id)])}"
+        root = request.scope.get("root_path", "")
+        target = f"{root}/api/benchmarks/history?{urlencode([*kept, ('after', page.last_id)])}"
         headers["link"] = f'<{target}>; rel="next"'
     return Response(page.body, headers=headers, media_type="application/json")
 

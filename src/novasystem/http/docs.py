@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -53,4 +53,10 @@ def install(app: FastAPI) -> None:
     app.add_api_route("/docs", swagger, include_in_schema=False)
     app.add_api_route("/redoc", redoc, include_in_schema=False)
     folder = Path(str(resources.files("novasystem") / "http" / "static"))
-    app.mount("/docs-assets", StaticFiles(directory=folder), name="docs-assets")
+    files = StaticFiles(directory=folder)
+
+    async def asset(request: Request, name: str) -> Response:
+        return await files.get_response(name, request.scope)
+
+    # A route: a mount cannot be found behind a proxy that takes its prefix out of the path.
+    app.add_api_route("/docs-assets/{name}", asset, include_in_schema=False)

@@ -4,7 +4,7 @@
 under ``/api`` and beside it with ``{detail, code, hint}``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from novasystem.errors import (
     BodyTooLarge,
@@ -38,9 +39,10 @@ from novasystem.errors import (
 )
 from novasystem.unexpected import InternalError, as_nova_error
 
-__all__ = ["error_response", "install", "malformed", "openai_error", "status_of"]
+__all__ = ["answer_error", "error_response", "install", "malformed", "openai_error", "status_of"]
 
 CHAT_PATH = "/api/v1/chat"
+_DOORS = ("/v1/", "/api/", "/static/")
 
 _STATUS: dict[type[NovaError], int] = {
     InvalidRequest: 400,
@@ -139,13 +141,27 @@ def error_response(path: str, error: NovaError) -> Response:
     )
 
 
+def answer_error(scope: Scope, error: NovaError) -> Response:
+    """``error`` as whoever asked can read it: a page for a browser outside of the APIs, otherwise
+    as :func:`error_response` has it."""
+    path: str = scope["path"]
+    page: Callable[[Request, NovaError], Response] | None
+    page = getattr(scope["app"].state, "error_page", None) if "app" in scope else None
+    if page is None or scope["method"] not in {"GET", "HEAD"}:
+        return error_response(path, error)
+    accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    if b"text/html" not in accepted or path.startswith(_DOORS):
+        return error_response(path, error)
+    return page(Request(scope), error)
+
+
 def install(app: FastAPI) -> None:
     """Give ``app`` this mapping; what nobody foresaw is answered by ``Observe``."""
 
     async def on_nova(request: Request, error: Exception) -> Response:
         said = as_nova_error(error)
         request.scope["nova.error_code"] = said.code
-        return error_response(request.url.path, said)
+        return answer_error(request.scope, said)
 
     async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from novasystem.addresses import is_loopback
 from novasystem.errors import Forbidden, InvalidRequest, NovaError, Unauthenticated
-from novasystem.http.errors import error_response
+from novasystem.http.errors import answer_error
 from novasystem.settings import Settings
 
 __all__ = ["Guard"]
@@ -50,7 +50,7 @@ class Guard:
             self._check(scope)
         except NovaError as error:
             scope["nova.error_code"] = error.code
-            await error_response(scope["path"], error)(scope, receive, send)
+            await answer_error(scope, error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from novasystem.http.errors import error_response
+from novasystem.http.errors import answer_error
 from novasystem.unexpected import as_nova_error
 
 __all__ = ["Metrics", "Observe"]
@@ -93,6 +93,7 @@ class Observe:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        _without_prefix(scope)
         request_id = _request_id(scope)
         scope["nova.request_id"] = request_id.decode()
         status = 0
@@ -121,7 +122,7 @@ class Observe:
             scope["nova.error_code"] = said.code
             if status:
                 raise  # A half-sent answer can only be cut off.
-            await error_response(scope["path"], said)(scope, receive, observed)
+            await answer_error(scope, said)(scope, receive, observed)
         finally:
             self._note(scope, status, started, first_byte)
 
@@ -146,6 +147,13 @@ class Observe:
             **({"error_code": code} if code else {}),
             **scope.get("nova.log", {}),
         )
+
+
+def _without_prefix(scope: Scope) -> None:
+    """A proxy may leave its prefix in the path or take it out: from here on it is out."""
+    root_path = scope.get("root_path", "")
+    if root_path and scope["path"].startswith(f"{root_path}/"):
+        scope["path"] = scope["path"][len(root_path) :]
 
 
 def _request_id(scope: Scope) -> bytes:

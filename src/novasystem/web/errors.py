@@ -1,0 +1,41 @@
+"""Errors as a page, for whoever looks with a browser."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+from novasystem.errors import NovaError
+from novasystem.http.errors import status_of
+from novasystem.web.rendering import render
+
+__all__ = ["error_page"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorView:
+    status: int
+    title: str
+    message: str
+    hint: str
+    request_id: str
+
+
+_TITLES = {
+    404: "There is nothing here",
+    401: "A key is needed",
+    403: "This is not allowed",
+    503: "This does not answer now",
+}
+
+
+def error_page(request: Request, error: NovaError) -> Response:
+    """What happened and what to try, with the id under which the log has it."""
+    status = status_of(error)
+    title = _TITLES.get(status)
+    if title is None:
+        title = "Something went wrong" if status >= 500 else HTTPStatus(status).phrase
+    view = ErrorView(
+        status, title, error.message, error.hint, request.scope.get("nova.request_id", "")
+    )
+    return render(request, "error.html", view, status=status)

@@ -1,0 +1,14 @@
+"""Every page's router; the first route that matches answers."""
+
+from fastapi import APIRouter
+
+from novasystem.web import assets, benchmarks_pages, compare_pages, history_pages
+
+__all__ = ["ROUTERS"]
+
+ROUTERS: tuple[APIRouter, ...] = (
+    assets.router,
+    benchmarks_pages.router,
+    history_pages.router,
+    compare_pages.router,
+)

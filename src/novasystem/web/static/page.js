@@ -1,0 +1,32 @@
+// On every page: small things that need no module of their own.
+
+import { $, $$, toast } from "./dom.js";
+
+/** Times are sent with their zone, and shown in the reader's. */
+export function localTimes(within = document) {
+  for (const time of $$("time[datetime]", within)) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.valueOf()) || time.dataset.local) continue;
+    time.dataset.local = "1";
+    time.title = time.dateTime;
+    const long = time.hasAttribute("data-long");
+    const today = at.toDateString() === new Date().toDateString();
+    const format = { hour: "2-digit", minute: "2-digit", ...(long ? { second: "2-digit" } : {}) };
+    if (!today || long) Object.assign(format, { year: "numeric", month: "short", day: "numeric" });
+    time.textContent = at.toLocaleString(undefined, format);
+  }
+}
+
+localTimes();
+document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target));
+document.addEventListener("htmx:sendError", () => {
+  toast("The server does not answer.", "bad", "Look whether it still runs, then try again.");
+});
+document.addEventListener("htmx:responseError", (event) => {
+  toast(`The server answered with ${event.detail.xhr.status}.`, "bad", "Load the page anew.");
+});
+// What is scrolled to from elsewhere is where the keyboard goes on.
+$(".skip")?.addEventListener("click", () => $("#content").focus());
+// The current page stands in view where the list of pages is wider than the screen.
+const here = $(".places [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 24;
