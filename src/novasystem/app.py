@@ -29,9 +29,11 @@ from novasystem.benchmarks.schemas import BenchmarkRequest
 from novasystem.benchmarks.service import KIND as BENCHMARK
 from novasystem.benchmarks.service import Benchmarks, benchmark_kind
 from novasystem.benchmarks.stores import Places, find_store
+from novasystem.chat import schemas as chat_schemas
+from novasystem.chat.conversations import Conversations
+from novasystem.chat.conversations_router import router as conversations_router
 from novasystem.chat.head_start import HeadStarts
 from novasystem.chat.router import router as chat_router
-from novasystem.chat.schemas import ChatRequest
 from novasystem.chat.service import KIND as CHAT
 from novasystem.chat.service import Chat, chat_kind
 from novasystem.completions.router import router as completions_router
@@ -118,6 +120,7 @@ def create_app(
     state.runs = runs
     state.chat = Chat(runs, registry, queue, head_starts)
     state.assistants = Assistants(runs)
+    state.conversations = Conversations(store.database, state.assistants.delete_thread)
     state.assistant_runs = AssistantRuns(runs, registry, settings.run_expires_s)
     state.benchmarks = Benchmarks(runs, carrier)
     state.benchmark_history = History(state.benchmarks)
@@ -131,6 +134,7 @@ def create_app(
     doors = (
         completions_router,
         chat_router,
+        conversations_router,
         *assistant_routers,
         benchmarks_router,
         activity_router,
@@ -141,7 +145,7 @@ def create_app(
     describe_bodies(
         app,
         (
-            ChatRequest,
+            *chat_schemas.BODIES,
             CompletionRequest,
             EmbeddingRequest,
             BenchmarkRequest,

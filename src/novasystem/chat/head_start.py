@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 
 from novasystem.engines.registry import Registry
-from novasystem.engines.requests import GenerateRequest, TimeLimits
+from novasystem.engines.requests import GenerateRequest, Sampling, TimeLimits
 from novasystem.errors import ContextLengthExceeded
 from novasystem.storage.database import Database
 from novasystem.storage.ids import now_ms
@@ -53,16 +53,21 @@ class HeadStarts:
         model: str,
         *,
         new: bool,
+        system: str | None = None,
+        sampling: Sampling | None = None,
         still: Callable[[], bool] = lambda: True,
     ) -> None:
         """Ask the engine, without waiting for its answer. ``new``: nobody can know the thread yet,
         so that it is empty. ``still``: whether the turn would begin now; others may have come
-        while the thread was read.
+        while the thread was read. Raises ``ContextLengthExceeded`` where ``system`` leaves no room.
 
         The thread is read before the turn is written and not meanwhile: two threads of Python
         would wait for each other, and the engine for both.
         """
-        into = await room(self._registry, model)
+        drawn = sampling or Sampling()
+        into = await room(
+            self._registry, model, instructions=system, answer_tokens=drawn.max_tokens
+        )
         items, last = list[Item](), 0
         if not new:
             found = await self._database.read(_thread, owner_id, thread_id, into)
@@ -75,8 +80,8 @@ class HeadStarts:
             return
         if not still():
             return
-        request = GenerateRequest(model, (), limits=self._limits)
-        asking = asyncio.create_task(accepted(self._registry, request, fit(items)))
+        request = GenerateRequest(model, (), sampling=drawn, limits=self._limits)
+        asking = asyncio.create_task(accepted(self._registry, request, fit(items), system))
         self._begun[run_id] = _HeadStart(asking, last + 1)
 
     def stored(self, run_id: str, item: Item) -> None:

@@ -1,9 +1,10 @@
 """``POST /api/v1/chat``: one message in, a stream of events out; and the way back to a stream."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from uuid import UUID, uuid4
 
+import orjson
 from fastapi import APIRouter, Request, Response
 
 from novasystem.chat.encode import encode, stream_error
@@ -13,7 +14,8 @@ from novasystem.errors import RunFailed
 from novasystem.http.body import DirectRoute, read_body, takes
 from novasystem.http.errors import CHAT_PATH
 from novasystem.http.owner import owner_of
-from novasystem.http.sse import SseResponse, last_event_id
+from novasystem.http.sse import AnswerResponse, SseResponse, last_event_id
+from novasystem.runs.records import Run
 from novasystem.runs.state import ENDED
 from novasystem.storage.ids import new_id
 
@@ -32,19 +34,26 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
         },
     }
 }
+_BEGUN: dict[str, object] = {
+    "description": "With `Prefer: respond-async`: the turn has begun, and goes on by itself.",
+    "content": {
+        "application/json": {"example": {"conversation_id": "…", "run_id": "run_…"}},
+    },
+}
 
 
 @router.post(
     CHAT_PATH,
     summary="Say something, and see the answer as it comes",
     response_class=Response,
-    responses=_RESPONSES,
+    responses={**_RESPONSES, 202: _BEGUN},
     openapi_extra=takes(ChatRequest),
 )
 async def chat(request: Request) -> Response:
     """The conversation is remembered, and its id comes back in the last event.
 
-    A client that leaves stops the answer; what was said by then is kept.
+    A client that leaves stops the answer; what was said by then is kept. With
+    `Prefer: respond-async` the turn goes on by itself, and `/api/runs/{run_id}/events` shows it.
     """
     body = await read_body(request, ChatRequest)
     state = request.app.state
@@ -56,10 +65,22 @@ async def chat(request: Request) -> Response:
     # Known before the run is: the first thing sent may be a ping.
     run_id = new_id("run")
 
-    async def turn() -> AsyncGenerator[bytes, None]:
-        run = await service.say(
-            owner_id, UUID(conversation_id), body.message, body.model, run_id=run_id, new=new
+    async def begin() -> Run:
+        return await service.say(
+            owner_id,
+            UUID(conversation_id),
+            body.message,
+            body.model,
+            body.options(),
+            run_id=run_id,
+            new=new,
         )
+
+    if "respond-async" in request.headers.get("prefer", "").lower():
+        return _begun(request, begin, conversation_id, run_id)
+
+    async def turn() -> AsyncGenerator[bytes, None]:
+        run = await begin()
         try:
             seen = service.follow(run, run.last_seq)
             async with aclosing(encode(seen, conversation_id)) as encoded:
@@ -81,6 +102,23 @@ async def chat(request: Request) -> Response:
         headers={"x-run-id": run_id},
     )
     return response
+
+
+def _begun(
+    request: Request, begin: Callable[[], Awaitable[Run]], conversation_id: str, run_id: str
+) -> Response:
+    """The answer to a turn that goes on by itself. Who leaves before it, leaves the line."""
+
+    async def work() -> bytes:
+        await begin()
+        return orjson.dumps({"conversation_id": conversation_id, "run_id": run_id})
+
+    headers = {
+        "location": f"{request.scope.get('root_path', '')}/api/runs/{run_id}",
+        "preference-applied": "respond-async",
+        "x-run-id": run_id,
+    }
+    return AnswerResponse(work(), status_code=202, headers=headers)
 
 
 @router.get(

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from novasystem.chat.head_start import HeadStarts
+from novasystem.chat.records import Options
 from novasystem.engines.registry import Registry
 from novasystem.engines.requests import GenerateRequest, TimeLimits
 from novasystem.errors import NotFound
@@ -41,11 +42,19 @@ def chat_kind(
         run = context.run
         assert run.thread_key is not None
         model = run.request["model"]
-        request = GenerateRequest(model, (), limits=limits)
+        options = Options.of(run.request)
+        request = GenerateRequest(model, (), sampling=options.sampling, limits=limits)
         begun = await head_starts.take(run.id)
         if begun is None:
-            shown = await look_back(database, registry, run.thread_key, model)
-            begun = await ask(context, registry, request, shown)
+            shown = await look_back(
+                database,
+                registry,
+                run.thread_key,
+                model,
+                instructions=options.system,
+                answer_tokens=options.sampling.max_tokens,
+            )
+            begun = await ask(context, registry, request, shown, options.system)
         async with aclosing(begun.events):
             message = begun.shown.items[-1]
             counting = asyncio.create_task(count(registry, model, message.content))
@@ -89,6 +98,7 @@ class Chat:
         conversation_id: UUID,
         message: str,
         model: str | None,
+        options: Options,
         *,
         run_id: str,
         new: bool = False,
@@ -96,8 +106,9 @@ class Chat:
         """Begin a turn; an unknown conversation begins with it. ``new``: nobody can know it yet.
 
         ``run_id``: what its run is to be called. A caller that is cancelled meanwhile ends the
-        turn. Raises ``ModelNotFound`` before anything is stored, and ``Overloaded`` where too many
-        turns wait for this conversation already.
+        turn. Raises ``ModelNotFound`` before anything is stored, ``NotFound`` where it stands
+        instead of a message that is not there, and ``Overloaded`` where too many turns wait for
+        this conversation already.
         """
         resolved = await self._registry.resolve(model)
         lane = resolved.pool.name
@@ -108,13 +119,15 @@ class Chat:
         async def start() -> Run:
             def begin(connection: Connection) -> NewRun:
                 thread = store.create(connection, thread_id, owner_id)
-                request = {"model": name}
+                request = {"model": name, **options.stored()}
                 return NewRun(
                     KIND, owner_id, request, thread_key=thread.key, thread_id=thread_id, id=run_id
                 )
 
             def write(connection: Connection, run: Run) -> list[Raw]:
                 assert run.thread_key is not None
+                if options.instead_of is not None:
+                    store.cut(connection, run.thread_key, options.instead_of)
                 said = NewItem(
                     "message", message, role="user", run_id=run.id, token_count=estimate(message)
                 )
@@ -124,8 +137,19 @@ class Chat:
             def still() -> bool:
                 return self._runs.room(lane)
 
-            if still():
-                await heads.begin(run_id, owner_id, thread_id, message, name, new=new, still=still)
+            # What the model is shown instead is known once the conversation was cut.
+            if options.instead_of is None and still():
+                await heads.begin(
+                    run_id,
+                    owner_id,
+                    thread_id,
+                    message,
+                    name,
+                    new=new,
+                    system=options.system,
+                    sampling=options.sampling,
+                    still=still,
+                )
             try:
                 run = await self._runs.start(begin, lane=lane, write=write, unseen="cancel")
             except BaseException:

@@ -19,6 +19,7 @@ __all__ = [
     "add",
     "count_items",
     "create",
+    "cut",
     "delete",
     "delete_item",
     "end_item",
@@ -276,6 +277,19 @@ def set_token_count(connection: Connection, item_key: int, tokens: int, *, exact
 def update_item(connection: Connection, item_key: int, metadata: Mapping[str, str]) -> None:
     connection.execute(
         sa.update(items).where(items.c.key == item_key).values(metadata=dict(metadata))
+    )
+
+
+def cut(connection: Connection, thread_key: int, item_id: str) -> None:
+    """Take away a message of the user's, and all that came after it.
+
+    The caller holds the thread. Raises ``NotFound`` where it has no such message.
+    """
+    item = get_item(connection, thread_key, item_id)
+    if item is None or item.role != "user":
+        raise NotFound("message of the user's", item_id, param="instead_of")
+    connection.execute(
+        sa.delete(items).where(items.c.thread_key == thread_key, items.c.position >= item.position)
     )
 
 
