@@ -40,15 +40,27 @@ from novasystem.completions.router import router as completions_router
 from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
 from novasystem.engines.keeper import Keeper
 from novasystem.engines.kinds import build_registry
+from novasystem.engines.protocol import Engine
 from novasystem.engines.registry import Registry
 from novasystem.errors import EngineError, NovaError
 from novasystem.http import docs, errors
 from novasystem.http.body import describe_bodies
 from novasystem.http.guard import Guard
+from novasystem.http.keys import Guesses, Keys
 from novasystem.http.observe import Metrics, Observe
 from novasystem.http.sse import OpenStreams, StreamLimits
 from novasystem.http.system import router as system_router
 from novasystem.keeping import Store
+from novasystem.nova.agents import team
+from novasystem.nova.execute import KIND as NOVA
+from novasystem.nova.execute import Workplace, nova_kind
+from novasystem.nova.memory import Memory
+from novasystem.nova.meter import Watched
+from novasystem.nova.router import router as nova_router
+from novasystem.nova.schemas import AskRequest
+from novasystem.nova.service import Nova
+from novasystem.nova.sessions_router import router as nova_sessions_router
+from novasystem.nova.tools import Tools
 from novasystem.runs.executor import Limits
 from novasystem.runs.service import Runs
 from novasystem.settings import Settings, load_settings
@@ -92,6 +104,8 @@ def create_app(
     state.stream_limits = StreamLimits(settings.heartbeat_s, settings.send_timeout_s)
     state.streams = OpenStreams()
     state.metrics = Metrics()
+    state.keys = Keys(settings.api_keys)
+    state.guesses = Guesses()
     store = Store(settings) if store is None else store
     queue = ThreadQueue(settings.max_waiting_turns)
     head_starts = HeadStarts(store.database, registry, settings.limits)
@@ -106,12 +120,26 @@ def create_app(
         find_store(settings.benchmark_store, places),
         settings.data_dir / "benchmarks" / "logs",
     )
+    memory = Memory(store.database, registry, settings.embedding_model)
+    tools = Tools(memory, settings.mcp)
+    agents = team(settings.agents)
+    workplace = Workplace(
+        store.database,
+        registry,
+        settings.limits,
+        agents,
+        tools,
+        memory,
+        _watch,
+        settings.log_prompts,
+    )
     runs = Runs(
         store.database,
         {
             CHAT: chat_kind(store.database, registry, settings.limits, head_starts),
             ASSISTANT: assistant_kind(store.database, registry, settings.limits),
             BENCHMARK: benchmark_kind(carrier),
+            NOVA: nova_kind(workplace),
         },
         limits=Limits(settings.max_runs, settings.max_runs_per_engine),
         on_free=queue.freed,
@@ -122,6 +150,9 @@ def create_app(
     state.assistants = Assistants(runs)
     state.conversations = Conversations(store.database, state.assistants.delete_thread)
     state.assistant_runs = AssistantRuns(runs, registry, settings.run_expires_s)
+    state.nova = Nova(runs, registry, queue, agents)
+    state.memory = memory
+    state.tools = tools
     state.benchmarks = Benchmarks(runs, carrier)
     state.benchmark_history = History(state.benchmarks)
     state.error_page = error_page
@@ -136,6 +167,8 @@ def create_app(
         chat_router,
         conversations_router,
         *assistant_routers,
+        nova_router,
+        nova_sessions_router,
         benchmarks_router,
         activity_router,
     )
@@ -149,6 +182,7 @@ def create_app(
             CompletionRequest,
             EmbeddingRequest,
             BenchmarkRequest,
+            AskRequest,
             *assistant_schemas.BODIES,
         ),
     )
@@ -165,6 +199,13 @@ def create_app(
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Observe, metrics=state.metrics)
     return app
+
+
+def _watch(engine: Engine) -> Watched:
+    """The processes behind an engine; what looks at them is loaded by the first ask."""
+    from novasystem.benchmarks.telemetry.servers import Server, finder
+
+    return Server(finder(engine))
 
 
 @contextlib.asynccontextmanager
@@ -190,6 +231,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             await state.runs.aclose()
+        await state.tools.aclose()
         await state.registry.aclose()
         await state.benchmarks.store.aclose()
         await state.store.aclose()

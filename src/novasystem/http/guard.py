@@ -3,26 +3,29 @@
 A server on loopback is within reach of every web page that the user opens. Two things keep such a
 page out: a ``Host`` that is not ours (DNS rebinding) is refused, and so is a write whose
 ``Origin`` or ``Sec-Fetch-Site`` says that it comes from elsewhere.
+
+Where keys are set, a request has one, or a browser's session that was given for one: both name the
+same owner. A session is sent by the browser unasked, so that it counts for our own pages alone.
 """
 
-import hashlib
-import hmac
 import re
-import secrets
-from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from novasystem.addresses import is_loopback
 from novasystem.errors import Forbidden, InvalidRequest, NovaError, Unauthenticated
 from novasystem.http.errors import answer_error
+from novasystem.http.keys import Keys, sessions_in
 from novasystem.settings import Settings
 
 __all__ = ["Guard"]
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-# Probes come without keys and tell nothing but a state.
-_OPEN_PATHS = {"/health", "/ready"}
+# Probes come without keys and tell nothing but a state; the way in has to be open, and what its
+# page is made of is everybody's.
+_OPEN_PATHS = {"/health", "/ready", "/login", "/logout", "/favicon.ico"}
+_OPEN_BELOW = "/static/"
+_OWN_SITES = {b"", b"same-origin", b"none"}
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _WILDCARDS = {"0.0.0.0", "::", ""}
 _HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s:\[\]]+))(:[0-9]{1,5})?")
@@ -38,9 +41,7 @@ class Guard:
             names.append(settings.host)
         self._hosts = frozenset(name.casefold() for name in names)
         self._origins = frozenset(origin.rstrip("/") for origin in settings.cors_origins)
-        # Keys are compared as keyed hashes, so that a comparison tells nothing about them.
-        self._secret = secrets.token_bytes(32)
-        self._keys = frozenset(self._digest(key.get_secret_value()) for key in settings.api_keys)
+        self._keys = Keys(settings.api_keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +57,7 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         hosts: list[bytes] = []
-        origin = site = key = b""
+        origin = site = mode = key = cookie = b""
         for name, value in scope["headers"]:
             if name == b"host":
                 hosts.append(value)
@@ -65,16 +66,33 @@ class Guard:
                 origin = origin + b", " + value if origin else value
             elif name == b"sec-fetch-site":
                 site = value
+            elif name == b"sec-fetch-mode":
+                mode = value
             elif name == b"authorization":
                 key = value
+            elif name == b"cookie":
+                cookie = cookie + b"; " + value if cookie else value
         self._check_host(hosts)
-        if scope["method"] not in _SAFE_METHODS:
+        safe = scope["method"] in _SAFE_METHODS
+        if not safe:
             self._check_origin(hosts[0], origin.decode("latin-1"), site)
-        if scope["path"] not in _OPEN_PATHS and scope["method"] != "OPTIONS":
-            if self._keys:
-                scope["nova.owner"] = self._check_key(key)
-            else:
-                self._check_reached(scope["server"])
+        if scope["method"] == "OPTIONS" or _is_open(scope["path"]):
+            return
+        if not self._keys:
+            self._check_reached(scope["server"])
+        elif key or not cookie:
+            scope["nova.owner"] = self._check_key(key)
+        else:
+            scope["nova.owner"] = self._check_session(cookie.decode("latin-1"))
+            scope["nova.session"] = True
+            led_here = safe and mode == b"navigate"
+            if (site not in _OWN_SITES and not led_here) or (
+                origin and not safe and not _is_own(origin, hosts[0])
+            ):
+                raise Forbidden(
+                    "Only this server's own pages may use the session of its user.",
+                    hint="Send 'Authorization: Bearer KEY' from elsewhere.",
+                )
 
     def _check_host(self, hosts: list[bytes]) -> None:
         if len(hosts) != 1:
@@ -88,13 +106,12 @@ class Guard:
 
     def _check_origin(self, host: bytes, origin: str, site: bytes) -> None:
         if origin:
-            own = origin.partition("://")[2].casefold() == host.decode("latin-1").casefold()
-            if not own and origin not in self._origins:
+            if not _is_own(origin.encode("latin-1"), host) and origin not in self._origins:
                 raise Forbidden(
                     f"Web pages of '{origin[:80]}' may not write to this server.",
                     hint="Add the origin to cors_origins to allow them.",
                 )
-        elif site not in {b"", b"same-origin", b"none"}:
+        elif site not in _OWN_SITES:
             raise Forbidden("A web page elsewhere may not write to this server.")
 
     def _check_reached(self, server: tuple[str, int | None] | None) -> None:
@@ -112,21 +129,31 @@ class Guard:
             raise Unauthenticated(
                 "This server needs a key.", hint="Send 'Authorization: Bearer KEY'."
             )
-        if not _contains(self._keys, self._digest(key.strip())):
+        owner = self._keys.owner(key.strip())
+        if owner is None:
             raise Unauthenticated("The key is not known.", hint="Check NOVA_API_KEYS.")
-        # The same at every start, and of no use to find the key, which is random.
-        return f"key_{hashlib.sha256(key.strip().encode()).hexdigest()[:32]}"
+        return owner
 
-    def _digest(self, key: str) -> bytes:
-        return hmac.new(self._secret, key.encode("utf-8", "replace"), hashlib.sha256).digest()
+    def _check_session(self, cookie: str) -> str:
+        """The owner whose session a browser sent."""
+        sent = list(sessions_in(cookie))
+        for value in sent:
+            owner = self._keys.session_owner(value)
+            if owner is not None:
+                return owner
+        if sent:
+            raise Unauthenticated("The session is over.", hint="Log in again.")
+        raise Unauthenticated(
+            "This server needs a key.", hint="Send 'Authorization: Bearer KEY', or log in."
+        )
 
 
-def _contains(known: Iterable[bytes], digest: bytes) -> bool:
-    """Whether ``digest`` is among them; takes as long for a wrong one as for a right one."""
-    found = False
-    for one in known:
-        found |= hmac.compare_digest(one, digest)
-    return found
+def _is_open(path: str) -> bool:
+    return path in _OPEN_PATHS or path.startswith(_OPEN_BELOW)
+
+
+def _is_own(origin: bytes, host: bytes) -> bool:
+    return origin.partition(b"://")[2].lower() == host.lower()
 
 
 def _host_name(header: str) -> str:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import quote
 
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
-from novasystem.errors import NovaError
+from novasystem.errors import NovaError, Unauthenticated
 from novasystem.http.errors import status_of
 from novasystem.web.rendering import render
 
@@ -31,6 +33,8 @@ _TITLES = {
 
 def error_page(request: Request, error: NovaError) -> Response:
     """What happened and what to try, with the id under which the log has it."""
+    if isinstance(error, Unauthenticated):
+        return _to_login(request)
     status = status_of(error)
     title = _TITLES.get(status)
     if title is None:
@@ -39,3 +43,12 @@ def error_page(request: Request, error: NovaError) -> Response:
         status, title, error.message, error.hint, request.scope.get("nova.request_id", "")
     )
     return render(request, "error.html", view, status=status)
+
+
+def _to_login(request: Request) -> Response:
+    """And from there back to where it wanted to go."""
+    query = request.scope["query_string"].decode("latin-1")
+    wanted = quote(request.scope["path"] + (f"?{query}" if query else ""), safe="")
+    root = request.scope.get("root_path", "").rstrip("/")
+    headers = {"cache-control": "no-store"}
+    return RedirectResponse(f"{root}/login?next={wanted}", 303, headers)

@@ -81,7 +81,7 @@ def _context(request: Request, view: object) -> dict[str, Any]:
         "asset": lambda name: f"{root}/static/{version()}/{name}",
         "entries": [_Entry(label, at, at == current) for label, at in _ENTRIES],
         "version": __version__,
-        "has_keys": bool(request.app.state.settings.api_keys),
+        "has_session": request.scope.get("nova.session", False),
     }
 
 
