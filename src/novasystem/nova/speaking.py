@@ -1,0 +1,380 @@
+"""Asks one agent: its words as they come, its JSON checked, its calls of tools made."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from novasystem.engines.events import Finished, FinishReason, TextDelta, ToolCallDelta, Usage
+from novasystem.engines.registry import Registry
+from novasystem.engines.requests import (
+    GenerateRequest,
+    JsonOutput,
+    Message,
+    Sampling,
+    TimeLimits,
+    Tool,
+    ToolCall,
+)
+from novasystem.errors import ContextLengthExceeded, FencedOut, NovaError, StorageUnavailable
+from novasystem.nova.agents import Agent
+from novasystem.nova.calling import MAX_TURNS, Calls
+from novasystem.nova.conversation import Conversation
+from novasystem.nova.entries import Entry
+from novasystem.nova.limits import Spent
+from novasystem.nova.meter import Meter, used
+from novasystem.nova.progress import Progress
+from novasystem.runs.context import RunContext
+from novasystem.storage.ids import new_id
+
+__all__ = ["Speaker", "Task"]
+
+_ATTEMPTS = 3
+_HALVINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one agent is asked to do: ``work`` is the message that it gets."""
+
+    step_id: str
+    agent: Agent
+    work: str
+    round: int = 1
+    number: int | None = None
+    title: str | None = None
+    depends_on: tuple[int, ...] | None = None
+
+
+@dataclass(slots=True)
+class _Said:
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    reason: FinishReason = "stop"
+
+
+@dataclass(slots=True)
+class _Work:
+    """A step in progress: what its entry will say."""
+
+    task: Task
+    model: str
+    began_s: float = field(default_factory=time.perf_counter)
+    text: list[str] = field(default_factory=list)
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    first_s: float | None = None
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    offered: list[str] | None = None
+    data: Mapping[str, Any] | None = None
+
+    def count(self, usage: Usage | None) -> None:
+        """An engine that does not say once leaves the whole unknown."""
+        for name in ("prompt_tokens", "completion_tokens"):
+            more = None if usage is None else getattr(usage, name)
+            known = getattr(self, name)
+            setattr(self, name, None if known is None or more is None else known + more)
+
+    def entry(self, **said: Any) -> Entry:
+        task = self.task
+        return Entry(
+            step_id=task.step_id,
+            agent=task.agent.name,
+            purpose=task.agent.purpose,
+            text="".join(self.text),
+            model=self.model,
+            round=task.round,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            seconds=round(time.perf_counter() - self.began_s, 4),
+            first_s=self.first_s,
+            number=task.number,
+            title=task.title,
+            input=task.work,
+            data=self.data,
+            depends_on=task.depends_on,
+            tools=tuple(self.tools),
+            attempts=tuple(self.attempts) or None,
+            offered=tuple(self.offered) if self.offered else None,
+            **said,
+        )
+
+
+class Speaker:
+    """Every agent of one execution speaks through this.
+
+    ``model``: of the ask. ``sampling``: what the ask says of temperature and seed.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        registry: Registry,
+        limits: TimeLimits,
+        conversation: Conversation,
+        calls: Calls,
+        meter: Meter,
+        spent: Spent,
+        before: Progress,
+        model: str,
+        sampling: Sampling,
+    ) -> None:
+        self._context = context
+        self._registry = registry
+        self._limits = limits
+        self._conversation = conversation
+        self._calls = calls
+        self._meter = meter
+        self._spent = spent
+        self._before = before
+        self._model = model
+        self._sampling = sampling
+        self._working: dict[str, _Work] = {}
+        self.entries: dict[str, Entry] = dict(before.entries)
+        """All that are done, in the order of their end."""
+        self.first_token_s: float | None = None
+        """When the first token of this execution came, on ``perf_counter``."""
+
+    async def speak(self, task: Task) -> Entry:
+        """The entry of the task, stored; the former one where it was done before.
+
+        What an engine or a tool could not do stands in the entry's error. Raises what concerns
+        the run itself.
+        """
+        done = self.entries.get(task.step_id)
+        if done is not None:
+            return done
+        work = _Work(task, task.agent.model or self._model)
+        index = len(self.entries) + len(self._working)
+        self._context.emit("step_begun", _begun(task, work.model, index))
+        self._working[task.step_id] = work
+        entry = await self._carried_out(work)
+        del self._working[task.step_id]
+        return await self.done(entry)
+
+    async def done(self, entry: Entry) -> Entry:
+        """Keep an entry; returns once it is stored."""
+        self.entries[entry.step_id] = entry
+        self._spent.add(entry)
+        self._context.emit("step_done", {"entry": entry.shown()})
+        await self._context.commit()
+        return entry
+
+    async def cut(self, code: str, message: str) -> None:
+        """End all that is open, keeping what was said: a limit was reached."""
+        for work in list(self._working.values()):
+            error = {"code": code, "message": message}
+            await self.done(work.entry(status="cancelled", error=error))
+        self._working.clear()
+
+    async def _carried_out(self, work: _Work) -> Entry:
+        agent = work.task.agent
+        try:
+            began = await self._meter.read(work.model)
+            try:
+                async with asyncio.timeout(agent.timeout_s) as limit:
+                    entry = await (self._filled(work) if agent.schema else self._said(work))
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                message = f"The agent '{agent.name}' was not done within {agent.timeout_s:g} s."
+                entry = work.entry(
+                    status="failed", error={"code": "agent_timeout", "message": message}
+                )
+            cpu_percent, memory_mb = used(began, await self._meter.read(work.model))
+            return replace(entry, cpu_percent=cpu_percent, memory_mb=memory_mb)
+        except (FencedOut, StorageUnavailable):
+            raise
+        except NovaError as error:
+            said = {"code": error.code, "message": str(error)}
+            return work.entry(status="failed", error=said)
+
+    async def _filled(self, work: _Work) -> Entry:
+        """An agent that fills a schema: asked again, twice at most, for what does not fit."""
+        agent = work.task.agent
+        assert agent.schema is not None
+        check = _checker(agent.schema)
+        more: tuple[Message, ...] = ()
+        error = ""
+        for attempt in range(_ATTEMPTS):
+            said = await self._generate(work, more, attempt=attempt)
+            error, data = check(said.text)
+            if data is not None:
+                work.data = data
+                return work.entry()
+            if said.reason == "length":
+                error = f"it was cut off: {error}"
+            work.attempts.append({"text": said.text, "error": error})
+            if attempt + 1 < _ATTEMPTS:
+                self._context.emit("again", {"step_id": work.task.step_id, "reason": error})
+                work.text.clear()
+                # Without its words: a small model would only repeat them.
+                more = (
+                    Message("assistant", "{}"),
+                    Message("user", f"That was not valid: {error} {work.task.work}"),
+                )
+        message = f"The agent '{agent.name}' gave no valid JSON, asked {_ATTEMPTS} times: {error}"
+        return work.entry(status="failed", error={"code": "malformed_output", "message": message})
+
+    async def _said(self, work: _Work) -> Entry:
+        """An agent that answers in words, and calls tools before."""
+        task = work.task
+        tools = await self._calls.offered(task.agent, work.model, f"{task.title or ''} {task.work}")
+        work.offered = [tool.name for tool in tools]
+        more: tuple[Message, ...] = ()
+        turn = 0
+        for told in self._before.turns.get(task.step_id, ()):
+            more += await self._called(work, turn, told)
+            turn += 1
+        while True:
+            said = await self._generate(work, more, tools if turn < MAX_TURNS else ())
+            if not said.calls:
+                break
+            told = {
+                "step_id": task.step_id,
+                "turn": turn,
+                "text": said.text,
+                "calls": [
+                    {"id": c.id, "name": c.name, "arguments": c.arguments} for c in said.calls
+                ],
+            }
+            self._context.emit("calls", told)
+            work.text.clear()
+            more += await self._called(work, turn, told)
+            turn += 1
+        if said.reason == "length":
+            return work.entry(
+                status="incomplete",
+                error={"code": "max_tokens", "message": "It was cut off at its limit of tokens."},
+            )
+        return work.entry()
+
+    async def _called(self, work: _Work, turn: int, told: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The messages that stand for calls and their results."""
+        asked = tuple(ToolCall(c["id"], c["name"], c["arguments"]) for c in told["calls"])
+        messages = [Message("assistant", told["text"], tool_calls=asked)]
+        for index, call in enumerate(asked):
+            result, text = await self._calls.make(work.task.step_id, f"{turn}.{index}", call)
+            work.tools.append(result)
+            messages.append(Message("tool", text, tool_call_id=call.id, name=call.name))
+        return tuple(messages)
+
+    async def _generate(
+        self,
+        work: _Work,
+        more: tuple[Message, ...],
+        tools: tuple[Tool, ...] = (),
+        *,
+        attempt: int = 0,
+    ) -> _Said:
+        """One answer; where the engine finds it too long, with less and less of the session."""
+        agent, model = work.task.agent, work.model
+        besides = "".join(message.content for message in more)
+        if tools:
+            besides += "".join(f"{tool.description} {dict(tool.parameters)}" for tool in tools)
+        for halved in range(_HALVINGS):
+            messages = await self._conversation.messages(
+                agent, model, work.task.work, besides=besides, halved=halved
+            )
+            request = GenerateRequest(
+                model,
+                (*messages, *more),
+                sampling=self._sampled(agent, attempt),
+                tools=tools,
+                json_output=await self._bound(agent, model),
+                limits=self._limits,
+            )
+            try:
+                return await self._read(work, request)
+            except ContextLengthExceeded:
+                if halved == _HALVINGS - 1 or len(messages) <= 2:
+                    raise
+        raise AssertionError
+
+    def _sampled(self, agent: Agent, attempt: int) -> Sampling:
+        given = self._sampling
+        limits = [agent.max_tokens, self._spent.limits.max_tokens, self._spent.tokens_left()]
+        return Sampling(
+            temperature=agent.temperature if given.temperature is None else given.temperature,
+            # The same words again would be no second try.
+            seed=None if given.seed is None else given.seed + attempt,
+            max_tokens=max(1, min(limit for limit in limits if limit is not None)),
+        )
+
+    async def _bound(self, agent: Agent, model: str) -> JsonOutput | None:
+        """What binds the output, where the engine has a grammar; what it says is checked anyway."""
+        if agent.schema is None or not (await self._registry.capabilities(model)).json_schema:
+            return None
+        return JsonOutput(agent.schema, agent.name)
+
+    async def _read(self, work: _Work, request: GenerateRequest) -> _Said:
+        said = _Said()
+        usage: Usage | None = None
+        calls: dict[int, list[str]] = {}
+        step_id = work.task.step_id
+        async with aclosing(self._registry.generate(request)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    if work.first_s is None:
+                        now = time.perf_counter()
+                        work.first_s = round(now - work.began_s, 4)
+                        if self.first_token_s is None:
+                            self.first_token_s = now
+                    work.text.append(event.text)
+                    said.text += event.text
+                    self._context.emit("token", {"step_id": step_id, "text": event.text})
+                elif isinstance(event, ToolCallDelta):
+                    call = calls.setdefault(event.index, ["", "", ""])
+                    call[0] = call[0] or event.id or ""
+                    call[1] = call[1] or event.name or ""
+                    call[2] += event.arguments
+                elif isinstance(event, Usage):
+                    usage = event
+                elif isinstance(event, Finished):
+                    said.reason = event.reason
+        work.count(usage)
+        said.calls = tuple(
+            ToolCall(id_ or new_id("call"), name, arguments)
+            for _, (id_, name, arguments) in sorted(calls.items())
+        )
+        return said
+
+
+def _begun(task: Task, model: str, index: int) -> dict[str, Any]:
+    return {
+        "step_id": task.step_id,
+        "agent": task.agent.name,
+        "purpose": task.agent.purpose,
+        "model": model,
+        "round": task.round,
+        "index": index,
+        "number": task.number,
+        "title": task.title,
+        "depends_on": list(task.depends_on or ()),
+    }
+
+
+def _checker(schema: Mapping[str, Any]) -> Any:
+    """A function that gives what is wrong with a text, or the object that it is."""
+    # It takes as long to import as a small server to start.
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(schema)
+
+    def check(text: str) -> tuple[str, dict[str, Any] | None]:
+        try:
+            value = orjson.loads(text[text.find("{") : text.rfind("}") + 1] or text)
+        except orjson.JSONDecodeError as error:
+            return f"it is no JSON: {error}.", None
+        wrong = next(iter(validator.iter_errors(value)), None)
+        if wrong is not None:
+            where = wrong.json_path.removeprefix("$").removeprefix(".")
+            return f"{where + ': ' if where else ''}{wrong.message[:200]}.", None
+        return "", value
+
+    return check
