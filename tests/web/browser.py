@@ -110,7 +110,8 @@ def screenshots(page: Page, name: str, folder: Path) -> None:
         width, height = WIDTHS[size]
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_timeout(100)
+        page.evaluate("() => scrollTo(0, 0)")
+        page.wait_for_timeout(150)
         ending = theme if size == "wide" else "narrow"
         page.screenshot(path=kept / f"{name}-{ending}.png", full_page=True)
     page.emulate_media(color_scheme="light")

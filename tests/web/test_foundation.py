@@ -89,7 +89,7 @@ def test_behind_a_prefix_every_link_has_it(tmp_path: Path, browser: Browser, kee
         assert get(server.port, "/nova/health" if keeps else "/health")[0] == 200
         if keeps:
             with opened(browser, f"{server.url}/nova/") as (page, _):
-                page.get_by_role("link", name="History").click()
+                page.get_by_role("link", name="History", exact=True).click()
                 expect(page).to_have_url(f"{server.url}/nova/history")
                 expect(page.get_by_role("heading", level=1)).to_be_visible()
 

@@ -83,9 +83,9 @@ export function bring(element, { focus = true } = {}) {
   element.focus({ preventScroll: true });
 }
 
-/** "50.3 ms", "1.23 s": three digits of the unit that fits; "–" for what is not known. */
+/** "50.3 ms", "1.23 s": three digits of the unit that fits; "-" for what is not known. */
 export function seconds(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value === null || value === undefined || !Number.isFinite(value)) return "-";
   const size = Math.abs(value);
   if (size > 0 && size < 0.9995e-3) return `${three(value * 1e6)} µs`;
   if (size > 0 && size < 0.9995) return `${three(value * 1e3)} ms`;
@@ -95,7 +95,7 @@ export function seconds(value) {
 
 /** A number with three digits. */
 export function three(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value === null || value === undefined || !Number.isFinite(value)) return "-";
   const size = Math.abs(value);
   const digits = size >= 99.95 || value === 0 ? 0 : size >= 9.995 ? 1 : 2;
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
