@@ -55,6 +55,7 @@ from novasystem.nova.agents import team
 from novasystem.nova.execute import KIND as NOVA
 from novasystem.nova.execute import Workplace, nova_kind
 from novasystem.nova.memory import Memory
+from novasystem.nova.memory_router import router as nova_memory_router
 from novasystem.nova.meter import Watched
 from novasystem.nova.router import router as nova_router
 from novasystem.nova.schemas import AskRequest
@@ -169,6 +170,7 @@ def create_app(
         *assistant_routers,
         nova_router,
         nova_sessions_router,
+        nova_memory_router,
         benchmarks_router,
         activity_router,
     )

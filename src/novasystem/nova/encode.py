@@ -19,7 +19,7 @@ from novasystem.runs.state import ENDED
 __all__ = ["answer", "encode", "stream_error"]
 
 _STORED = {"begun", "recalled", "plan", "step_done", "restarted", "status"}
-_EMPTY = {"text": "", "limits_reached": [], "metrics": None}
+_EMPTY: Mapping[str, Any] = {"text": "", "limits_reached": [], "metrics": None}
 _ANSWERING = ("close", "single")
 _FAILED = {"code": "internal_error", "message": "The ask failed."}
 _ANSWERED = {"completed", "incomplete", "cancelled"}

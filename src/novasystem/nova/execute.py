@@ -252,8 +252,9 @@ class _Execution:
                 "total_tokens": prompt + completion,
             }
         details = {"mode": self._request["mode"], "limits_reached": answered["limits_reached"]}
-        status = "incomplete" if answered["status"] == "incomplete" else "completed"
-        return Outcome(status, details, usage)
+        if answered["status"] == "incomplete":
+            return Outcome("incomplete", details, usage)
+        return Outcome("completed", details, usage)
 
     def _log(self, status: str, figures: Mapping[str, Any], **more: Any) -> None:
         """One line for each ask; what was asked stands in it only where the settings say so."""

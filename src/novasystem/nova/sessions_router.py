@@ -1,4 +1,4 @@
-"""``/api/nova/sessions`` and ``/api/nova/memory``: what is kept, and how it is taken away."""
+"""``/api/nova/sessions``: what was said, and how it is taken away."""
 
 from typing import Annotated, Any
 from uuid import UUID
