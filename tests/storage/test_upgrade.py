@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from novasystem.benchmarks.stores.bitmaps import unpack_bits
 from novasystem.errors import ConfigurationError, NovaError
 from novasystem.keeping import Store
 from novasystem.settings import Settings
@@ -23,7 +24,7 @@ from novasystem.storage.migrate import upgrade
 from novasystem.storage.portable import BackupFile
 from novasystem.storage.restore import check, restore
 from novasystem.storage.schema import SCHEMA, Schema, current_revision
-from novasystem.storage.tables import metadata
+from novasystem.storage.tables import benchmark_terms, metadata
 from tests.servers.nova import nova_server
 from tests.servers.postgres import PostgresServer
 from tests.storage.filled import KINDS, contents, fill, opened, written
@@ -158,6 +159,27 @@ def test_what_is_kept_survives_an_upgrade_and_a_backup_lies_before_it(
         assert file.manifest.schema == OLD
         check(file)
         assert file.manifest.rows == sum(len(rows) for rows in before.values())
+
+
+def test_benchmarks_of_an_older_schema_are_found_by_their_time(
+    database: Database, tmp_path: Path
+) -> None:
+    def by_time(connection: sa.Connection) -> list[tuple[str, str, int, int]]:
+        asked = sa.select(benchmark_terms).where(benchmark_terms.c.term.regexp_match("^t[0-9]:"))
+        rows = connection.execute(asked.order_by("owner_id", "term"))
+        return [(row.owner_id, row.term, row.chunk, unpack_bits(row.bits)) for row in rows]
+
+    def set_back(connection: sa.Connection) -> None:
+        for _, term, _, _ in by_time(connection):
+            gone = sa.delete(benchmark_terms).where(benchmark_terms.c.term == term)
+            connection.execute(gone)
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
+
+    before = database.read_now(by_time)
+    assert len(before) >= 3
+    database.write_now(set_back)
+    upgrade(database, tmp_path / "backups")
+    assert database.read_now(by_time) == before
 
 
 def test_references_are_looked_after_again_after_an_upgrade(

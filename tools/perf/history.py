@@ -22,6 +22,7 @@ from novasystem.benchmarks.stores.bitmaps import pack_bits, place
 from novasystem.benchmarks.stores.encode import encode, light
 from novasystem.benchmarks.stores.facts import METRICS, Head, microseconds
 from novasystem.benchmarks.stores.sql import SqlStore
+from novasystem.benchmarks.stores.times import time_terms
 from novasystem.storage.database import Database, database_url
 from novasystem.storage.migrate import upgrade
 from novasystem.storage.tables import (
@@ -179,7 +180,7 @@ def _fill(connection: Connection) -> None:
         rows.append(row | {"at_us": head.at_us} | values)
         bodies.append({"benchmark_key": number + 1, "light": body, "whole": b"", "terms": b""})
         chunk, bit = place(number)
-        for term in head.terms:
+        for term in head.terms | time_terms(head.at_us):
             terms[term, chunk] |= 1 << bit
         if len(rows) == _AT_ONCE:
             connection.execute(sa.insert(benchmarks), rows)

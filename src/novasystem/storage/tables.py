@@ -289,8 +289,8 @@ benchmark_terms = Table(
     Column("chunk", Integer, primary_key=True, autoincrement=False),
     Column("bits", LargeBinary, nullable=False),
 )
-"""For each word, model and status the set of the benchmarks that have it, as bits of their
-numbers; a chunk holds 32,768 of them."""
+"""For each word, model, status and stretch of time the set of the benchmarks that have it, as bits
+of their numbers; a chunk holds 32,768 of them."""
 
 benchmark_samples = Table(
     "benchmark_samples",

@@ -24,7 +24,7 @@ from novasystem.storage.tables import (
     benchmark_terms,
     benchmarks,
 )
-from tests.benchmarks.stores.made import BEGIN, made, sample
+from tests.benchmarks.stores.made import BEGIN, made, result, sample
 from tests.benchmarks.stores.test_contract import SORTS, expected, history
 from tests.storage.databases import address, database
 
@@ -112,6 +112,49 @@ async def test_the_sets_of_numbers_go_on_beyond_their_first_chunk(database: Data
         assert database.read_now(walked, query)[1] == found
     assert await store.delete("local", "bench_c")
     assert (await store.list(Query(text="more"))).total == 2
+
+
+async def test_a_time_is_found_among_hours_days_and_months(database: Database) -> None:
+    """The sets of stretches of time, and what is looked at one by one at their ends."""
+    store = SqlStore(database)
+    step = datetime.timedelta(hours=7, minutes=50)
+    at = [BEGIN - datetime.timedelta(days=40) + number * step for number in range(300)]
+    # Not in the order of time, as where older ones are taken in.
+    numbers = [*range(150, 300), *range(150)]
+    all_of_them = [
+        made(f"bench_{number}", timestamp=at[number], results=(result("m", ttft_s=number % 7),))
+        for number in numbers
+    ]
+    for one in all_of_them:
+        await store.put(one)
+    # One is found anew where it has moved to.
+    all_of_them[3] = made(all_of_them[3].id, timestamp=at[0])
+    await store.put(all_of_them[3])
+    minute = datetime.timedelta(minutes=1)
+    spans = [
+        (at[5], at[6]),
+        (at[5] + minute, at[6] - minute),
+        (at[5] - minute, None),
+        (None, at[290]),
+        (at[17], at[250] + minute),
+        (at[0], at[299] + minute),
+        (at[299] + minute, None),
+        (None, at[0]),
+        (datetime.datetime.min.replace(tzinfo=datetime.UTC), None),
+    ]
+    for since, until in spans:
+        for sort in SORTS:
+            for descending in (True, False):
+                query = Query(since=since, until=until, sort=sort, descending=descending)
+                found = await store.list(query)
+                wanted = expected(all_of_them, query)
+                assert ([one.id for one in found.benchmarks], found.total) == wanted, query
+                assert database.read_now(walked, query) == wanted, query
+    for one in all_of_them:
+        await store.delete("local", one.id)
+    assert (
+        database.read_now(lambda c: c.scalar(sa.select(sa.func.count(benchmark_terms.c.term)))) == 0
+    )
 
 
 async def test_what_is_deleted_leaves_no_row(database: Database) -> None:

@@ -29,10 +29,11 @@ def unpack_bits(data: bytes) -> int:
 
 def members(bits: int) -> Iterable[int]:
     """The numbers, smallest first; for small sets."""
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest
+    digits = format(bits, "b")[::-1]
+    at = digits.find("1")
+    while at >= 0:
+        yield at
+        at = digits.find("1", at + 1)
 
 
 def flags(bits: int, size: int) -> bytes:

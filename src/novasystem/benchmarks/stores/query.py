@@ -168,7 +168,17 @@ class Order:
 
 def page_of(places: Sequence[Order], query: Query, after: Order | None) -> list[str]:
     """The ids of the page among all the places that are under the query's filters."""
-    found = sorted(places)
+    known = sorted(
+        (place for place in places if not place.missing),
+        key=lambda place: (place.value, place.id),
+        reverse=query.descending,
+    )
+    missing = sorted(
+        (place for place in places if place.missing),
+        key=lambda place: place.id,
+        reverse=query.descending,
+    )
+    found = known + missing
     if after is not None:
         found = [place for place in found if after < place]
     return [place.id for place in found[query.offset : query.offset + query.limit]]

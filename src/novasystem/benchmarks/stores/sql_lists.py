@@ -5,29 +5,44 @@ out of sets of numbers (:mod:`~novasystem.benchmarks.stores.bitmaps`); the order
 index, read until the page is full and asking of each number whether it is in the set.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql.operators import custom_op
 
-from novasystem.benchmarks.stores.bitmaps import CHUNK, flags, members, unpack_bits
-from novasystem.benchmarks.stores.facts import Metric, Sort, model_term, prefixes
+from novasystem.benchmarks.stores.bitmaps import flags, members
+from novasystem.benchmarks.stores.facts import Sort
 from novasystem.benchmarks.stores.query import Order, Query, nothing_after, page_of
+from novasystem.benchmarks.stores.sql_sets import Sets
 from novasystem.storage.tables import (
     benchmark_bodies,
     benchmark_owners,
     benchmark_samples,
-    benchmark_terms,
     benchmarks,
 )
 
 __all__ = ["body", "page", "sample_pieces", "version"]
 
 _FEW = 500
-_LAST_LETTER = "\U0010ffff"
 _columns = benchmarks.c
+
+
+def _bodies_of(column: Any) -> "sa.Select[Any]":
+    """Made once, as to put a statement together takes longer than to carry it out."""
+    return (
+        sa.select(_columns.id, _columns.ttft_s, _columns.total_s, column.label("body"))
+        .join_from(benchmarks, benchmark_bodies)
+        .where(
+            _columns.owner_id == sa.bindparam("owner"),
+            _columns.id.in_(sa.bindparam("ids", expanding=True)),
+        )
+    )
+
+
+_WHOLE = _bodies_of(benchmark_bodies.c.whole)
+_LIGHT = _bodies_of(benchmark_bodies.c.light)
 
 
 def version(connection: Connection, owner_id: str) -> str:
@@ -65,83 +80,21 @@ def page(
     ``few``: up to so many rows are read and put in order here; beyond, an index does it.
     """
     after = _place_after(connection, query)
-    sets = _Sets(connection, query.owner_id)
+    sets = Sets(connection, query.owner_id)
     bits = sets.under(query)
     chosen = bits.bit_count()
     if chosen == 0:
         return [], 0
     if chosen <= few:
-        ids, total = _among_few(connection, query, bits, after)
+        ids = _among_few(connection, query, bits, after)
     else:
+        having = chosen if query.sort == "timestamp" else 0
+        if query.offset and query.sort != "timestamp":
+            having = (bits & sets.having(query.sort)).bit_count()
         # A set that holds everything needs not to be asked.
         asked = None if bits == sets.everything() else bits
-        total = chosen
-        if query.times_us != (None, None):
-            total = _count(connection, query, asked, chosen)
-        ids = _walk(connection, query, asked, sets, total, after)
-    return _bodies(connection, query, ids), total
-
-
-class _Sets:
-    """The owner's sets of numbers, each read once."""
-
-    def __init__(self, connection: Connection, owner_id: str) -> None:
-        self._connection = connection
-        self._owner_id = owner_id
-        self._known: dict[str, int] = {}
-
-    def under(self, query: Query) -> int:
-        """Those under all filters but the time."""
-        wanted = query.wanted_statuses
-        archived = ["a:0", "a:1"] if query.archived is None else [f"a:{int(query.archived)}"]
-        statuses = [] if wanted is None else [f"s:{status}" for status in wanted]
-        models = [] if query.model is None else [model_term(query.model)]
-        words = [word for word in query.words if not prefixes(word)]
-        self._read({"a:0", "a:1", *archived, *statuses, *models, *(f"w:{word}" for word in words)})
-        bits = self._any(archived)
-        if wanted is not None:
-            bits &= self._any(statuses)
-        for term in [*models, *(f"w:{word}" for word in words)]:
-            bits &= self._known[term]
-        for word in query.words:
-            if prefixes(word) and bits:
-                bits &= self._beginning(f"w:{word}")
-        return bits
-
-    def everything(self) -> int:
-        return self._any(["a:0", "a:1"])
-
-    def having(self, metric: Metric) -> int:
-        self._read({f"h:{metric}"})
-        return self._known[f"h:{metric}"]
-
-    def _any(self, terms: Sequence[str]) -> int:
-        bits = 0
-        for term in terms:
-            bits |= self._known[term]
-        return bits
-
-    def _read(self, terms: set[str]) -> None:
-        new = terms - self._known.keys()
-        if not new:
-            return
-        self._known |= dict.fromkeys(new, 0)
-        for term, chunk, bits in self._rows(benchmark_terms.c.term.in_(new)):
-            self._known[term] |= unpack_bits(bits) << (chunk * CHUNK)
-
-    def _beginning(self, start: str) -> int:
-        by_chunk: dict[int, int] = {}
-        columns = benchmark_terms.c
-        wanted = sa.and_(columns.term >= start, columns.term < start + _LAST_LETTER)
-        for _, chunk, bits in self._rows(wanted):
-            by_chunk[chunk] = by_chunk.get(chunk, 0) | unpack_bits(bits)
-        return sum(bits << (chunk * CHUNK) for chunk, bits in by_chunk.items())
-
-    def _rows(self, wanted: sa.ColumnElement[bool]) -> Iterable[tuple[str, int, bytes]]:
-        columns = benchmark_terms.c
-        asked = sa.select(columns.term, columns.chunk, columns.bits)
-        found = self._connection.execute(asked.where(columns.owner_id == self._owner_id, wanted))
-        return ((row.term, row.chunk, row.bits) for row in found)
+        ids = _walk(connection, query, asked, having, after)
+    return _bodies(connection, query, ids), chosen
 
 
 def _place_after(connection: Connection, query: Query) -> Order | None:
@@ -156,77 +109,30 @@ def _place_after(connection: Connection, query: Query) -> Order | None:
     return Order.of(query.after, row.value, query)
 
 
-def _among_few(
-    connection: Connection, query: Query, bits: int, after: Order | None
-) -> tuple[list[str], int]:
-    """All rows are read, and put in order here.
-
-    Whole rows: an index that held all that is asked for SQLite would rather read from begin to end
-    than look up each number.
-    """
-    asked = sa.select(benchmarks, _sorted_by(query.sort).label("value")).where(
-        _columns.owner_id == query.owner_id, _columns.number.in_(list(members(bits)))
+def _among_few(connection: Connection, query: Query, bits: int, after: Order | None) -> list[str]:
+    """All of them are read, and put in order here."""
+    # Two metrics, as no index has both: one that held all that is asked for SQLite would rather
+    # read from begin to end than look up each number.
+    value = _sorted_by(query.sort).label("value")
+    asked = sa.select(_columns.id, value, _columns.ttft_s, _columns.total_s).where(
+        _columns.owner_id == query.owner_id, _is_one_of(connection, bits)
     )
-    since, until = query.times_us
-    places = [
-        Order.of(row.id, row.value, query)
-        for row in connection.execute(asked)
-        if (since is None or row.at_us >= since) and (until is None or row.at_us < until)
-    ]
-    return page_of(places, query, after), len(places)
-
-
-def _count(connection: Connection, query: Query, bits: int | None, chosen: int) -> int:
-    """How many of the ``chosen``, whose set is ``bits``, are within the time.
-
-    To count is to look at each: those within, or those beyond where these are likely fewer.
-    """
-    since, until = query.times_us
-    ends = sa.select(sa.func.min(_columns.at_us)), sa.select(sa.func.max(_columns.at_us))
-    mine = _columns.owner_id == query.owner_id
-    row = connection.execute(sa.select(*(end.where(mine).scalar_subquery() for end in ends))).one()
-    first, last = row
-    begin = first if since is None else min(max(since, first), last)
-    end = last if until is None else min(max(until, first), last)
-    if 2 * (end - begin) <= last - first:
-        return _counted(connection, query, bits, since, until)
-    before = 0 if since is None else _counted(connection, query, bits, None, since)
-    beyond = 0 if until is None else _counted(connection, query, bits, until, None)
-    return chosen - before - beyond
-
-
-def _counted(
-    connection: Connection, query: Query, bits: int | None, since: int | None, until: int | None
-) -> int:
-    found: list[Any] = [_columns.owner_id == query.owner_id]
-    if since is not None:
-        found.append(_columns.at_us >= since)
-    if until is not None:
-        found.append(_columns.at_us < until)
-    if bits is not None:
-        found.append(_is_in(connection, bits))
-    asked = sa.select(sa.func.count()).select_from(benchmarks).where(*found)
-    return connection.scalar(asked) or 0
+    places = [Order.of(row.id, row.value, query) for row in connection.execute(asked)]
+    return page_of(places, query, after)
 
 
 def _walk(
-    connection: Connection,
-    query: Query,
-    bits: int | None,
-    sets: _Sets,
-    total: int,
-    after: Order | None,
+    connection: Connection, query: Query, bits: int | None, having: int, after: Order | None
 ) -> list[str]:
-    """In the order of an index, as far as the page's end."""
+    """In the order of an index, as far as the page's end.
+
+    ``having``: how many of them have the metric that is sorted by, where there is an offset.
+    """
     _follow_the_index(connection)
-    few = query.times_us != (None, None) and total <= _FEW
     by_time = query.sort == "timestamp"
     value: Any = _sorted_by(query.sort)
-    order = _unindexed(value) if few and not by_time else value
-    filters = _filters(connection, query, bits, time_by_index=few or by_time)
-    base = sa.select(_columns.id).where(*filters)
-    ways: list[Any] = [value, _columns.id]
-    shown = [order, _columns.id]
+    base = sa.select(_columns.id).where(*_filters(connection, query, bits, by_time=by_time))
+    shown: list[Any] = [value, _columns.id]
 
     def part(asked: "sa.Select[Any]", offset: int, limit: int) -> list[str]:
         ordered = [one.desc() if query.descending else one.asc() for one in shown]
@@ -234,14 +140,11 @@ def _walk(
 
     # What lacks the metric comes last: how many have it says where these begin.
     offset = query.offset
-    having = total if by_time else 0
-    if offset and not by_time:
-        having = _having(connection, query, bits, sets)
     ids: list[str] = []
     if (after is None or not after.missing) and (offset == 0 or offset < having):
         known = base if by_time else base.where(value.is_not(None))
         if after is not None:
-            here, there = sa.tuple_(*ways), sa.tuple_(sa.literal(after.value), after.id)
+            here, there = sa.tuple_(*shown), sa.tuple_(sa.literal(after.value), after.id)
             known = known.where(here < there if query.descending else here > there)
         ids = part(known, offset, query.limit)
     missing = query.limit - len(ids)
@@ -263,31 +166,31 @@ def _follow_the_index(connection: Connection) -> None:
         connection.execute(sa.select(*off))
 
 
-def _having(connection: Connection, query: Query, bits: int | None, sets: _Sets) -> int:
-    """How many of those under the filters have the metric that is sorted by."""
-    assert query.sort != "timestamp"
-    found = sets.having(query.sort)
-    if bits is not None:
-        found &= bits
-    having = found.bit_count()
-    in_time = query.times_us == (None, None)
-    return having if in_time else _count(connection, query, found, having)
-
-
 def _filters(
-    connection: Connection, query: Query, bits: int | None, *, time_by_index: bool
+    connection: Connection, query: Query, bits: int | None, *, by_time: bool
 ) -> list[sa.ColumnElement[bool]]:
-    """``time_by_index``: read the time's index, or that of the order and look at the time."""
+    """The set knows of the time already; an order by time begins and ends with it."""
     found: list[Any] = [_columns.owner_id == query.owner_id]
     since, until = query.times_us
-    at: Any = _columns.at_us if time_by_index else _unindexed(_columns.at_us)
-    if since is not None:
-        found.append(at >= since)
-    if until is not None:
-        found.append(at < until)
+    if by_time and since is not None:
+        found.append(_columns.at_us >= since)
+    if by_time and until is not None:
+        found.append(_columns.at_us < until)
     if bits is not None:
         found.append(_is_in(connection, bits))
     return found
+
+
+def _is_one_of(connection: Connection, bits: int) -> Any:
+    """As :func:`_is_in`; for few of them, which are then looked up. They are one parameter, as
+    hundreds of them take longer to bring there than to find."""
+    numbers = list(members(bits))
+    if connection.dialect.name == "sqlite":
+        given = sa.func.json_each(json.dumps(numbers)).table_valued("value")
+        return _columns.number.in_(sa.select(given.c.value))
+    from sqlalchemy.dialects.postgresql import ARRAY
+
+    return _columns.number == sa.any_(sa.literal(numbers, ARRAY(sa.Integer)))
 
 
 def _is_in(connection: Connection, bits: int) -> Any:
@@ -308,17 +211,8 @@ def _sorted_by(sort: Sort) -> "sa.Column[Any]":
     return _columns.at_us if sort == "timestamp" else _columns[sort]
 
 
-def _unindexed(column: "sa.Column[Any]") -> Any:
-    """The same value; no index is used for it."""
-    return sa.sql.expression.UnaryExpression(column, operator=custom_op("+"), type_=column.type)
-
-
 def _bodies(connection: Connection, query: Query, ids: list[str]) -> list[tuple[str, bytes]]:
-    column = benchmark_bodies.c.whole if query.whole else benchmark_bodies.c.light
-    asked = (
-        sa.select(benchmarks, column.label("body"))
-        .join_from(benchmarks, benchmark_bodies)
-        .where(_columns.owner_id == query.owner_id, _columns.id.in_(ids))
-    )
-    found = {row.id: row.body for row in connection.execute(asked)}
+    asked = _WHOLE if query.whole else _LIGHT
+    rows = connection.execute(asked, {"owner": query.owner_id, "ids": ids})
+    found = {row.id: row.body for row in rows}
     return [(one, found[one]) for one in ids]

@@ -21,6 +21,7 @@ from novasystem.benchmarks.stores.encode import (
     unpack,
 )
 from novasystem.benchmarks.stores.facts import METRICS, Head
+from novasystem.benchmarks.stores.times import time_terms
 from novasystem.errors import NotFound
 from novasystem.storage.tables import (
     benchmark_bodies,
@@ -43,7 +44,7 @@ def put(connection: Connection, owner_id: str, head: Head, light: bytes, whole: 
     values: dict[str, Any] = {name: head.metric(name) for name in METRICS} | {"at_us": head.at_us}
     terms = _pack_terms(head.terms)
     body = {"light": light, "whole": whole, "terms": terms}
-    before: frozenset[str] = frozenset()
+    after, before = head.terms | time_terms(head.at_us), frozenset[str]()
     row = _find(connection, owner_id, head.id)
     if row is None:
         values |= {"id": head.id, "owner_id": owner_id, "number": following}
@@ -61,8 +62,8 @@ def put(connection: Connection, owner_id: str, head: Head, light: bytes, whole: 
         connection.execute(sa.update(benchmarks).where(benchmarks.c.key == key).values(values))
         changed = sa.update(benchmark_bodies).where(benchmark_bodies.c.benchmark_key == key)
         connection.execute(changed.values(body))
-    _change_bits(connection, owner_id, number, before - head.terms, lambda bits, bit: bits & ~bit)
-    _change_bits(connection, owner_id, number, head.terms - before, lambda bits, bit: bits | bit)
+    _change_bits(connection, owner_id, number, before - after, lambda bits, bit: bits & ~bit)
+    _change_bits(connection, owner_id, number, after - before, lambda bits, bit: bits | bit)
 
 
 def delete(connection: Connection, owner_id: str, benchmark_id: str) -> bool:
@@ -132,14 +133,18 @@ def _hold(connection: Connection, owner_id: str) -> int:
 def _find(
     connection: Connection, owner_id: str, benchmark_id: str
 ) -> tuple[int, int, frozenset[str]] | None:
-    """Its key, its number and its terms."""
+    """Its key, its number and its terms, those of its time included."""
     asked = (
-        sa.select(benchmarks.c.key, benchmarks.c.number, benchmark_bodies.c.terms)
+        sa.select(
+            benchmarks.c.key, benchmarks.c.number, benchmarks.c.at_us, benchmark_bodies.c.terms
+        )
         .join_from(benchmarks, benchmark_bodies)
         .where(benchmarks.c.owner_id == owner_id, benchmarks.c.id == benchmark_id)
     )
     row = connection.execute(asked).one_or_none()
-    return None if row is None else (row.key, row.number, _unpack_terms(row.terms))
+    if row is None:
+        return None
+    return row.key, row.number, _unpack_terms(row.terms) | time_terms(row.at_us)
 
 
 def _pack_terms(terms: Collection[str]) -> bytes:
