@@ -54,9 +54,9 @@ class Orchestrator:
 
     async def team(self) -> str:
         """The whole process; a limit that is reached ends it early, and the answer says so."""
-        steps, reason = await self._plan(), ""
+        steps, wrong = await self._plan(), ""
         for round_ in range(1, self._spent.limits.max_rounds + 1):
-            await self._carry_out(steps, round_, reason)
+            await self._carry_out(steps, round_, wrong)
             if self._spent.reached or self._tokens_gone():
                 break
             verdict = await self._judge(round_)
@@ -70,7 +70,9 @@ class Orchestrator:
                     f"satisfied: {reason}",
                 )
                 break
-            steps = await self._plan_again(round_ + 1, reason)
+            named = named_in(reason, self._steps)
+            steps = await self._plan_again(round_ + 1, reason, named)
+            wrong = reason if named else ""
             if not steps:
                 self._spent.notes.append(f"The critic was not satisfied: {reason}")
                 break
@@ -90,9 +92,8 @@ class Orchestrator:
         self._tell_plan(1, self._steps)
         return self._steps
 
-    async def _plan_again(self, round_: int, reason: str) -> list[Step]:
+    async def _plan_again(self, round_: int, reason: str, named: Sequence[Step]) -> list[Step]:
         """The steps that the critic named, and what needs them; else what the planner adds."""
-        named = named_in(reason, self._steps)
         if named:
             again = with_dependents(named, self._steps)
             self._tell_plan(round_, again)

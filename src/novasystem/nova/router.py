@@ -91,7 +91,9 @@ async def ask(request: Request) -> Response:
     async def whole() -> bytes:
         run = await nova.finished(await begun)
         if run.error is not None:
-            raise RunFailed(run.error["code"], run.error["message"])
+            failed = RunFailed(run.error["code"], run.error["message"])
+            failed.hint = f"GET /api/nova/asks/{run.id} shows how far it came."
+            raise failed
         said = answer(run, await nova.progress(run), include_chain=body.include_chain)
         return orjson.dumps(said, default=str)
 
