@@ -15,7 +15,7 @@ from novasystem.benchmarks.stores.query import check_id
 from novasystem.engines.protocol import Model
 from novasystem.errors import NovaError
 from novasystem.http.owner import owner_of
-from novasystem.web.rendering import render, render_block
+from novasystem.web.rendering import asked_for_part, render, render_block
 
 if TYPE_CHECKING:
     from novasystem.web.view_models.result import ResultView
@@ -75,7 +75,7 @@ async def recent_block(request: Request) -> Response:
 async def benchmark_page(request: Request, benchmark_id: str) -> Response:
     """One benchmark, as a page or, for a page that is open, as a part of it."""
     view = await _result(request, benchmark_id)
-    if "hx-request" in request.headers:
+    if asked_for_part(request):
         return render_block(request, "benchmark.html", "result", view)
     return render(request, "benchmark.html", view)
 

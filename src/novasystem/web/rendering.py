@@ -13,7 +13,7 @@ from novasystem.web.assets import version
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-__all__ = ["POLICY", "render", "render_block"]
+__all__ = ["POLICY", "asked_for_part", "render", "render_block"]
 
 # No script and no style but our files', nothing from elsewhere, and no frame around it.
 POLICY = (
@@ -51,6 +51,12 @@ def render_block(request: Request, name: str, block: str, view: object = None) -
     template = _template(name)
     context = template.new_context(_context(request, view))
     return _answer(request, "".join(template.blocks[block](context)), 200)
+
+
+def asked_for_part(request: Request) -> bool:
+    """Whether an open page asks for a block; going back through history wants the whole."""
+    headers = request.headers
+    return "hx-request" in headers and "hx-history-restore-request" not in headers
 
 
 def _answer(request: Request, text: str, status: int) -> Response:
