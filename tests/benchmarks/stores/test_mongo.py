@@ -1,5 +1,7 @@
 """What is special about MongoDB."""
 
+import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,32 @@ async def test_samples_lie_in_documents_of_many(mongo: MongoServer) -> None:
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(address)
     assert await client["nova_test_pieces"]["benchmark_samples"].count_documents({}) == 3
     await client.close()
+
+
+async def test_processes_that_add_at_the_same_time_lose_nothing(mongo: MongoServer) -> None:
+    address = mongo.database("nova_test_processes")
+    store = MongoStore(address)
+    await store.put(made())
+    lots = 60
+    program = (sys.executable, "-m", "tests.benchmarks.stores.adding", address)
+    pipe = asyncio.subprocess.PIPE
+    adding = [
+        await asyncio.create_subprocess_exec(
+            *program, str(first), "2", str(lots), stdin=pipe, stdout=pipe
+        )
+        for first in (0, 1)
+    ]
+    for process in adding:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+    for done in await asyncio.gather(*(process.communicate(b"go\n") for process in adding)):
+        assert done == (b"", None)
+    assert [process.returncode for process in adding] == [0, 0]
+    # One more lot joins what is left of them.
+    await store.add_samples("local", "bench_1", [sample(2 * lots)])
+    found = await store.samples("local", "bench_1")
+    await store.aclose()
+    assert found == [sample(number) for number in range(2 * lots + 1)]
 
 
 async def test_documents_that_are_damaged_are_left_out_with_a_warning(mongo: MongoServer) -> None:

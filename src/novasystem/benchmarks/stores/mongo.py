@@ -36,7 +36,6 @@ _log = structlog.get_logger(__name__)
 _DATABASE = "novasystem"
 _WAIT_MS = 5_000
 _SMALL_BYTES = 256 * 1024
-_TRIES = 20
 Document = dict[str, Any]
 
 
@@ -121,21 +120,16 @@ class MongoStore:
         with self._told():
             if await self._benchmarks.find_one({"_id": name}, {"_id": 1}) is None:
                 raise NotFound("benchmark", benchmark_id)
-            # Others in this process wait; another process is noticed, and then it is tried again.
+            # Others of this process wait, so that theirs go into the same piece.
             async with self._adding:
-                for _ in range(_TRIES):
-                    if await self._added(name, samples):
-                        return
-        raise StorageUnavailable(
-            f"Others kept on adding samples to benchmark '{benchmark_id}' at the same time.",
-            hint="Try again.",
-        )
+                await self._add(name, samples)
 
     async def samples(self, owner_id: str, benchmark_id: str) -> Sequence[Sample]:
         found: list[Sample] = []
         with self._told():
             name = _name(owner_id, benchmark_id)
-            stored = await self._pieces.find({"benchmark": name}).sort([("seq", 1)]).to_list()
+            mine = self._pieces.find({"benchmark": name})
+            stored = await mine.sort([("seq", 1), ("_id", 1)]).to_list()
         for piece in stored:
             try:
                 found.extend(unpack(piece["data"]))
@@ -162,22 +156,26 @@ class MongoStore:
             raise nothing_after(query)
         return Order.of(query.after, found.get(column), query)
 
-    async def _added(self, name: str, samples: Sequence[Sample]) -> bool:
-        """Add them, in the last piece as far as it is small; ``False`` where another was first."""
-        from pymongo.errors import BulkWriteError, DuplicateKeyError
+    async def _add(self, name: str, samples: Sequence[Sample]) -> None:
+        """Add them, together with the last piece as far as that is small.
 
+        No piece is ever changed: what takes the place of another holds all that is in it, and is
+        there before that one goes. So whoever else adds at the same moment, from whatever process,
+        and whoever is killed, loses nothing, on servers too that promise no more than that a
+        document is written whole. A sample may be there twice for a while: it is read once.
+        """
         newest = self._pieces.find({"benchmark": name}).sort([("seq", -1)]).limit(1)
         last = next(iter(await newest.to_list()), None)
-        following, new = 0, list(samples)
+        following, new, replaced = 0, list(samples), None
         if last is not None:
             following = last["seq"] + 1
             if last["samples"] < MOST_SAMPLES and len(last["data"]) < _SMALL_BYTES:
                 with contextlib.suppress(CorruptRecord):
                     new = unpack(last["data"]) + new
-                    following = last["seq"]
+                    replaced = last["_id"]
         documents = [
             {
-                "_id": f"{name}/{seq}",
+                "_id": f"{name}/{seq}/{secrets.token_hex(8)}",
                 "benchmark": name,
                 "seq": seq,
                 "samples": len(piece),
@@ -185,18 +183,10 @@ class MongoStore:
             }
             for seq, piece in enumerate(pieces(new), following)
         ]
-        if last is not None and following == last["seq"]:
-            # Only where it still is what was read: a piece grows with each lot that is added.
-            same = {"_id": last["_id"], "samples": last["samples"]}
-            done = await self._pieces.replace_one(same, documents.pop(0))
-            if not done.matched_count:
-                return False
-        try:
-            if documents:
-                await self._pieces.insert_many(documents)
-        except (DuplicateKeyError, BulkWriteError):
-            return False
-        return True
+        if documents:
+            await self._pieces.insert_many(documents)
+        if replaced is not None:
+            await self._pieces.delete_one({"_id": replaced})
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
