@@ -2,7 +2,14 @@
 
 from fastapi import APIRouter
 
-from novasystem.web import assets, benchmarks_pages, compare_pages, history_pages, login_pages
+from novasystem.web import (
+    assets,
+    benchmarks_pages,
+    chat_pages,
+    compare_pages,
+    history_pages,
+    login_pages,
+)
 
 __all__ = ["ROUTERS"]
 
@@ -11,5 +18,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     benchmarks_pages.router,
     history_pages.router,
     compare_pages.router,
+    chat_pages.router,
     login_pages.router,
 )
