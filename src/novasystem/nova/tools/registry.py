@@ -117,6 +117,6 @@ def _check(tool: Tool, arguments: Mapping[str, Any]) -> None:
         raise ToolFailed(tool.name, f"its schema cannot be used: {said}.") from error
     if wrong is not None:
         where = ".".join(str(part) for part in wrong.absolute_path)
-        raise ToolFailed(
-            tool.name, f"{f'argument {where!r}: ' if where else ''}{wrong.message[:300]}."
-        )
+        # It begins with the value, which may be long.
+        said = wrong.message if len(wrong.message) <= 300 else f"… {wrong.message[-300:]}"
+        raise ToolFailed(tool.name, f"{f'argument {where!r}: ' if where else ''}{said}.")
