@@ -265,7 +265,11 @@ def test_a_client_without_cpu_left_says_so() -> None:
     found = honest(one_by_one([50]), ClientFigures(wall_s=10, cpu_s=9.5))
     assert not found.valid
     assert "95%" in found.invalid_because[0]
-    assert honest(one_by_one([50]), ClientFigures(wall_s=10, cpu_s=9.5, processes=2)).valid
+    shared = ClientFigures(wall_s=10, cpu_s=9.5, busiest_s=5, processes=2)
+    assert honest(one_by_one([50]), shared).valid
+    assert honest(one_by_one([50]), shared).client_processes == 2
+    uneven = ClientFigures(wall_s=10, cpu_s=9.9, busiest_s=9.4, processes=2)
+    assert "A process of the client took 94%" in honest(one_by_one([50]), uneven).invalid_because[0]
 
 
 def test_a_client_whose_loop_was_late_says_so() -> None:

@@ -63,7 +63,7 @@ SAMPLE = Sample(
     rate_per_s=2.5,
 )
 EVERY: list[Record] = [
-    Header({"mode": "parallel"}, "b", 12345, 0, "2026-01-01T00:00:00+00:00", 9),
+    Header({"mode": "parallel"}, "b", 12345, 0, "2026-01-01T00:00:00+00:00", 9, workers=(10, 11)),
     ModelState("m", "started", 1),
     ModelState("m", "phase", 1, "cold"),
     Live("m", 4, 5, "te\nxt", reasoning=True),
@@ -71,7 +71,7 @@ EVERY: list[Record] = [
     ClientFigures(6, 0.5, 100, 3),
     SweepStep("m", "warm", 0, 7, Step(5.0, 10, 9, None, 0.001)),
     ModelState("m", "failed", 8, failure=Failure("c", "m")),
-    End("failed", 20, 1.0, 0.5, 300, Failure("c", "m", "h")),
+    End("failed", 20, 1.0, 0.5, 300, Failure("c", "m", "h"), (0.2, 0.3), (300, 1)),
 ]
 
 
@@ -115,6 +115,23 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path, keep: int) -> None:
     # What is appended then begins on a line of its own.
     written(path, EVERY[-1])
     assert list(read_log(path)) == [SAMPLE, EVERY[-1]]
+
+
+def test_what_one_of_several_left_torn_takes_no_others_record(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    one, other = SampleLog(path, shared=True), SampleLog(path, shared=True)
+    one.append(SAMPLE)
+    # As a full disk leaves it, while the other process goes on.
+    with path.open("ab") as file:
+        file.write(encode(SAMPLE)[:20])
+    other.append(EVERY[1])
+    one.append(EVERY[-1])
+    assert list(read_log(path)) == [SAMPLE, EVERY[1], EVERY[-1]]
+    before = path.stat().st_size
+    other.append(SAMPLE)
+    assert list(read_log(path, skip=before)) == [SAMPLE]
+    one.close()
+    other.close()
 
 
 def test_a_log_that_is_not_there(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_nothing_at_all_asks_every_model_something() -> None:
         ({"time_limit": 30.0}, "limits", {"benchmark_s": 30.0}),
         ({"mode": "sequential"}, "mode", "sequential"),
         ({"warm_up": 0}, "warm_up", 0),
+        ({"processes": 2}, "processes", 2),
         ({"name": "nightly"}, "name", "nightly"),
     ],
 )

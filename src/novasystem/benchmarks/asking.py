@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from novasystem.benchmarks.collect import Collector, Place, failure_of
 from novasystem.benchmarks.lag import LagMeter
@@ -24,6 +24,9 @@ from novasystem.errors import (
     InvalidRequest,
     ModelNotFound,
 )
+
+if TYPE_CHECKING:
+    from novasystem.benchmarks.crew import Crew
 
 __all__ = ["IN_A_ROW", "Asking", "Enough", "GivenUp", "Shared"]
 
@@ -46,6 +49,13 @@ class Shared:
     numbers: Iterator[int]
     done: Done
     enough: Enough | None
+    crew: "Crew | None" = None
+    """Other processes that make this load too."""
+
+    @property
+    def keeps_samples(self) -> bool:
+        """Whether somebody looks at a block's samples at its end; all of them are in the log."""
+        return self.enough is not None or self.plan.load.kind == "sweep"
 
     def now_ns(self) -> int:
         return time.perf_counter_ns() - self.origin_ns
@@ -60,14 +70,15 @@ class GivenUp(Exception):
 
 
 class Asking:
-    """Asks one model. ``stopped``: why, once it is to ask no more."""
+    """Asks one model. ``stopped``: why, once it is to ask no more. ``succeeded``: whether it has
+    answered at all, so that a refusal is not one of everything."""
 
     def __init__(self, shared: Shared, reached: Reached) -> None:
         self.in_flight = 0
         self.stopped: Failure | None = None
+        self.succeeded = False
         self._shared = shared
         self._reached = reached
-        self._succeeded = False
         self._failed_in_a_row = 0
         self._lies_in_cache: tuple[Message, ...] | None = None
 
@@ -81,12 +92,16 @@ class Asking:
         counted: bool = True,
         prime: bool = False,
         rate_per_s: float | None = None,
+        numbers: Iterator[int] | None = None,
+        shown: bool = True,
     ) -> Sample:
         """Make this request, and write down its sample, whatever comes of it.
 
         ``scheduled_ns``: when an open loop wanted it to leave; a closed one wants it now, after
         what comes before it: unloading the model in the cold phase, and with ``prime`` asking
-        what is to lie in the cache. Raises ``GivenUp`` where it makes no sense to go on.
+        what is to lie in the cache. ``numbers``: where its number comes from, if not from those of
+        all. ``shown``: whether what the model says may be followed. Raises ``GivenUp`` where it
+        makes no sense to go on.
         """
         load_ns: int | None = None
         if counted and phase == "cold":
@@ -95,7 +110,7 @@ class Asking:
             await self.prime(phase, block, ask)
         shared = self._shared
         place = Place(
-            number=next(shared.numbers),
+            number=next(shared.numbers if numbers is None else numbers),
             model=self._reached.model,
             phase=phase,
             block=block,
@@ -111,7 +126,7 @@ class Asking:
         )
         self._lies_in_cache = ask.messages
         asked = request(shared.plan, self._reached.name, ask)
-        sample, error = await self._collected(place, asked)
+        sample, error = await self._collected(place, asked, shown=shown)
         await self._judge(sample, error, closed=scheduled_ns is None)
         return sample
 
@@ -171,12 +186,12 @@ class Asking:
 
     async def _judge(self, sample: Sample, error: Exception | None, *, closed: bool) -> None:
         if error is None:
-            self._succeeded = True
+            self.succeeded = True
             self._failed_in_a_row = 0
             return
         assert sample.failure is not None
         self._failed_in_a_row += 1
-        if not self._succeeded and isinstance(error, (InvalidRequest, ModelNotFound)):
+        if not self.succeeded and isinstance(error, (InvalidRequest, ModelNotFound)):
             # What is wrong is wrong with each of them.
             self._give_up(sample.failure)
         if closed and self._failed_in_a_row >= IN_A_ROW:

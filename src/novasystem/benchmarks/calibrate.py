@@ -13,7 +13,8 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from novasystem.engines.events import Usage
 from novasystem.engines.protocol import Engine
@@ -73,6 +74,19 @@ class MadeTexts:
         length = self._lengths[depth, tokens]
         assert length.after is not None
         return length.after.text(seed), length.text(seed)
+
+    def plain(self) -> list[Any]:
+        """As JSON, for another process."""
+        return [[*where, asdict(length)] for where, length in self._lengths.items()]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> "MadeTexts":
+        return cls({(depth, tokens): _length(given) for depth, tokens, given in plain})
+
+
+def _length(plain: dict[str, Any]) -> Length:
+    after = plain["after"]
+    return Length(**{**plain, "after": None if after is None else _length(after)})
 
 
 async def made_texts(count: Count, wanted: Sequence[tuple[int, int]]) -> MadeTexts:

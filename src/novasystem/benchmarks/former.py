@@ -21,13 +21,20 @@ _PROGRAM = "novasystem.benchmarks.load_process"
 
 
 def load_process(log_path: Path) -> psutil.Process | None:
-    """The process that the log's last header names, while it works; ``None`` once it is gone."""
-    pid = None
+    """One that the log's last header names, the first of them first, while it works; ``None`` once
+    all are gone."""
+    return next(iter(_processes(log_path)), None)
+
+
+def _processes(log_path: Path) -> list[psutil.Process]:
+    pids: tuple[int, ...] = ()
     for record in read_log(log_path):
         if isinstance(record, Header):
-            pid = record.pid
-    if pid is None:
-        return None
+            pids = (record.pid, *record.workers)
+    return [process for pid in pids if (process := _process(pid)) is not None]
+
+
+def _process(pid: int) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
         # A number is given anew: only what is such a process is meant.
@@ -57,11 +64,9 @@ def stop_load(log_path: Path) -> bool:
 
 async def wait_for_former(log_path: Path, patience_s: float = _PATIENCE_S) -> None:
     """Wait until nobody writes to the log. Raises ``InvalidRequest`` where somebody goes on."""
-    process = await asyncio.to_thread(load_process, log_path)
-    if process is None:
-        return
+    processes = await asyncio.to_thread(_processes, log_path)
     until = time.monotonic() + patience_s
-    while _works(process):
+    while any(_works(process) for process in processes):
         if time.monotonic() > until:
             raise InvalidRequest(
                 f"The benchmark '{log_path.stem}' is being carried out by another program.",

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Literal
 
 from novasystem.benchmarks.asking import Enough, Shared
+from novasystem.benchmarks.crew import Crew, Figures
 from novasystem.benchmarks.lag import LagMeter
 from novasystem.benchmarks.live import LiveTexts
 from novasystem.benchmarks.model_load import ModelLoad
@@ -32,7 +33,7 @@ class Load:
 
     ``write`` takes each record as it is made. ``origin_ns``: the ``perf_counter_ns`` that times
     count from. ``enough``: asked after each repetition with the samples of all of them, whether to
-    stop.
+    stop. ``crew``: other processes that make it too; they are let go at its end.
     """
 
     plan: Plan
@@ -42,6 +43,7 @@ class Load:
     origin_ns: int
     done: Done = field(default_factory=Done)
     enough: Enough | None = None
+    crew: Crew | None = None
     _stopped: Failure | None = None
     _status: Literal["completed", "cancelled", "failed"] = "completed"
     _running: list[ModelLoad] = field(default_factory=list)
@@ -64,6 +66,7 @@ class Load:
                 numbers=count(self.done.next_number),
                 done=self.done,
                 enough=self.enough,
+                crew=self.crew,
             )
             limit = asyncio.get_running_loop().call_later(
                 self.plan.limits.benchmark_s, self._out_of_time
@@ -76,20 +79,37 @@ class Load:
                 raise
             finally:
                 limit.cancel()
-                end = End(
-                    self._status,
-                    self._now_ns(),
-                    cpu_s=time.process_time(),
-                    load_cpu_s=time.process_time() - began_cpu_s,
-                    lag_ns=self._lag.most_ns,
-                    failure=self._stopped,
-                )
+                if self.crew is not None:
+                    await self.crew.close()
+                end = self._end(began_cpu_s)
                 self.write(end)
         return end
+
+    def _end(self, began_cpu_s: float) -> End:
+        cpu_s = time.process_time()
+        each = [(cpu_s - began_cpu_s, self._lag.most_ns)]
+        if self.crew is not None:
+            cpu_s += self.crew.figures().cpu_s
+            each += self.crew.each()
+        several = len(each) > 1
+        return End(
+            self._status,
+            self._now_ns(),
+            cpu_s=cpu_s,
+            load_cpu_s=sum(one for one, _ in each),
+            lag_ns=max(lag_ns for _, lag_ns in each),
+            failure=self._stopped,
+            load_cpus_s=tuple(one for one, _ in each) if several else (),
+            lags_ns=tuple(lag_ns for _, lag_ns in each) if several else (),
+        )
 
     def stop(self) -> None:
         """Cancel: every request that is under way is given up at its engine, its sample kept."""
         self._stop(Failure(CANCELLED, "The benchmark was cancelled."), "cancelled")
+
+    def fail(self, why: Failure) -> None:
+        """As :meth:`stop`, for a reason that is nobody's wish."""
+        self._stop(why, "failed")
 
     def _out_of_time(self) -> None:
         limit_s = self.plan.limits.benchmark_s
@@ -127,9 +147,16 @@ class Load:
         self._live.tick(at_ns)
         if now_ns >= self._figures_due_ns:
             self._figures_due_ns = now_ns + _FIGURES_NS
+            others = Figures() if self.crew is None else self.crew.figures()
             in_flight = sum(model.in_flight for model in self._running)
-            figures = ClientFigures(at_ns, time.process_time(), self._lag.take(), in_flight)
-            self.write(figures)
+            self.write(
+                ClientFigures(
+                    at_ns,
+                    time.process_time() + others.cpu_s,
+                    max(self._lag.take(), others.lag_ns),
+                    in_flight + others.in_flight,
+                )
+            )
 
     def _now_ns(self) -> int:
         return time.perf_counter_ns() - self.origin_ns

@@ -1,5 +1,6 @@
 """The process that makes the load: run as ``python -m novasystem.benchmarks.load_process`` by
-:mod:`novasystem.benchmarks.loading` alone.
+:mod:`novasystem.benchmarks.loading` alone, and by itself where one is not enough: see
+:mod:`novasystem.benchmarks.crew`.
 
 It has an event loop, a heap and an interpreter of its own, so that neither a server's other work
 nor a page being drawn makes a model look slow. What it is to do comes as the first line of standard
@@ -32,18 +33,20 @@ from typing import Any
 import orjson
 
 from novasystem.benchmarks.collect import failure_of
+from novasystem.benchmarks.crew import Crew
+from novasystem.benchmarks.distant import Distant
+from novasystem.benchmarks.link import Link, lines, say
 from novasystem.benchmarks.load import Load, enough
 from novasystem.benchmarks.plan import Plan
+from novasystem.benchmarks.processes import how_many, processors
 from novasystem.benchmarks.resuming import done
 from novasystem.benchmarks.sample_log import Header, ModelState, SampleLog, read_log
 from novasystem.benchmarks.samples import Failure
-from novasystem.benchmarks.targets import Target, make_cold
-from novasystem.engines.protocol import Engine
-from novasystem.errors import EngineUnavailable
+from novasystem.benchmarks.targets import Target
+from novasystem.benchmarks.worker import work
 
 __all__ = ["main"]
 
-_LAST_S = 10.0
 # Young objects are looked through less often: each look holds up the loop.
 _GC = (50_000, 20, 50)
 
@@ -51,7 +54,7 @@ _GC = (50_000, 20, 50)
 def main() -> int:
     # Ctrl-C in a terminal is for the parent, which tells us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    heard = _lines(0)
+    heard = lines(0)
     given = orjson.loads(next(heard, b"{}"))
     if not given:
         return 1
@@ -63,9 +66,12 @@ def main() -> int:
     gc.set_threshold(*_GC)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_load(given, heard, words))
+            if "worker" in given:
+                runner.run(work(given["worker"], heard, words))
+            else:
+                runner.run(_load(given, heard, words))
     except Exception as error:
-        _say(words, {"failed": asdict(failure_of(error))})
+        say(words, {"failed": asdict(failure_of(error))})
         raise
     return 0
 
@@ -74,22 +80,11 @@ async def _load(given: dict[str, Any], heard: Iterator[bytes], words: int) -> No
     plan = Plan.model_validate(given["plan"])
     path = Path(given["log"])
     found = done(read_log(path), keep=plan.until is not None)
-    log = SampleLog(path)
+    processes = how_many(plan, models=len(given["targets"]), cores=processors())
+    log = SampleLog(path, shared=processes > 1)
     origin_ns = time.perf_counter_ns() - found.ended_ns
-    log.append(
-        Header(
-            plan=given["plan"],
-            benchmark_id=given["benchmark_id"],
-            origin_ns=origin_ns,
-            begins_ns=found.ended_ns,
-            wall=found.wall or datetime.now(UTC).isoformat(),
-            pid=os.getpid(),
-        )
-    )
-    for model, failure in given["failed"].items():
-        log.append(ModelState(model, "failed", found.ended_ns, failure=Failure(**failure)))
-    link = _Link(words)
-    models = [_Distant(Target.of(target), link) for target in given["targets"]]
+    link = Link(words)
+    models = [Distant(Target.of(target), link) for target in given["targets"]]
     load = Load(
         plan,
         given["benchmark_id"],
@@ -99,6 +94,24 @@ async def _load(given: dict[str, Any], heard: Iterator[bytes], words: int) -> No
         found,
         enough(plan.until) if plan.until is not None else None,
     )
+    if processes > 1 and models:
+        load.crew = Crew(models, path, load.fail)
+        begin = {"plan": given["plan"], "log": given["log"], "origin_ns": origin_ns}
+        seed = found.seed(given["benchmark_id"])
+        await load.crew.start(processes - 1, {**begin, "benchmark_id": seed})
+    log.append(
+        Header(
+            plan=given["plan"],
+            benchmark_id=given["benchmark_id"],
+            origin_ns=origin_ns,
+            begins_ns=found.ended_ns,
+            wall=found.wall or datetime.now(UTC).isoformat(),
+            pid=os.getpid(),
+            workers=() if load.crew is None else load.crew.pids,
+        )
+    )
+    for model, failure in given["failed"].items():
+        log.append(ModelState(model, "failed", found.ended_ns, failure=Failure(**failure)))
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):
         loop.add_signal_handler(signal.SIGTERM, load.stop)
@@ -110,104 +123,6 @@ async def _load(given: dict[str, Any], heard: Iterator[bytes], words: int) -> No
         for model in models:
             await model.aclose()
         log.close()
-
-
-class _Link:
-    """What is asked of the parent, which keeps the engines that are its children."""
-
-    def __init__(self, words: int) -> None:
-        self._words = words
-        self._asked = 0
-        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
-
-    async def ask(self, what: str, model: str) -> dict[str, Any]:
-        """Raises ``EngineUnavailable`` with what kept the parent from it."""
-        self._asked += 1
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._answers[self._asked] = future
-        _say(self._words, {"ask": self._asked, "do": what, "model": model})
-        answer = await future
-        if "error" in answer:
-            said = answer["error"]
-            raise EngineUnavailable(model, said["message"], hint=said["hint"])
-        return answer
-
-    def listen(self, heard: Iterator[bytes], loop: asyncio.AbstractEventLoop, end: Any) -> None:
-        """A thread's work: it notices the parent's end also where the loop stands still."""
-        with suppress(RuntimeError):
-            for line in heard:
-                loop.call_soon_threadsafe(self._take, orjson.loads(line))
-            loop.call_soon_threadsafe(end)
-        time.sleep(_LAST_S)
-        os._exit(1)
-
-    def _take(self, answer: dict[str, Any]) -> None:
-        future = self._answers.pop(answer["answer"], None)
-        if future is not None and not future.done():
-            future.set_result(answer)
-
-
-class _Distant:
-    """A model at its address; see :class:`~novasystem.benchmarks.targets.Reached`."""
-
-    def __init__(self, target: Target, link: _Link) -> None:
-        self._target = target
-        self._link = link
-        self._engine = target.connect()
-        self._former: list[Engine] = []
-
-    @property
-    def model(self) -> str:
-        return self._target.model
-
-    @property
-    def name(self) -> str:
-        return self._target.name
-
-    @property
-    def engine(self) -> Engine:
-        return self._engine
-
-    async def make_cold(self) -> int | None:
-        if not self._target.kept:
-            return await make_cold(self._engine, self.name)
-        answer = await self._link.ask("cold", self.model)
-        await self._moved(Target.of(answer["target"]))
-        load_ns: int | None = answer["load_ns"]
-        return load_ns
-
-    async def renew(self) -> None:
-        if self._target.kept:
-            with suppress(EngineUnavailable):
-                answer = await self._link.ask("renew", self.model)
-                await self._moved(Target.of(answer["target"]))
-
-    async def _moved(self, target: Target) -> None:
-        if target.address == self._target.address:
-            return
-        self._target = target
-        # Other requests may still be at the former one.
-        self._former.append(self._engine)
-        self._engine = target.connect()
-        await self._engine.capabilities(self.name)
-
-    async def aclose(self) -> None:
-        for engine in (*self._former, self._engine):
-            await engine.aclose()
-
-
-def _lines(descriptor: int) -> Iterator[bytes]:
-    """Lines of a pipe until its end; without a buffer that a thread could keep locked."""
-    rest = b""
-    while data := os.read(descriptor, 65536):
-        *whole, rest = (rest + data).split(b"\n")
-        yield from whole
-
-
-def _say(descriptor: int, word: dict[str, Any]) -> None:
-    # Where nobody reads it any more, the end of standard input says so.
-    with suppress(BrokenPipeError):
-        os.write(descriptor, orjson.dumps(word) + b"\n")
 
 
 def _loop_factory() -> Any:

@@ -42,13 +42,19 @@ async def closed_loop(
 
 
 async def open_loop(
-    numbers: Sequence[int], schedule: Open, send: Callable[[int, int], Awaitable[None]]
+    numbers: Sequence[int],
+    schedule: Open,
+    send: Callable[[int, int], Awaitable[None]],
+    *,
+    first: int,
+    begin_ns: int | None = None,
 ) -> None:
     """``send(number, due_ns)`` on schedule, whatever becomes of what was sent; then wait for all.
 
-    ``due_ns`` is of ``perf_counter_ns``. What is left of a schedule begins with its first request
-    and keeps its gaps. None is left out: where the client is late it sends what is due at once, and
-    each knows when it was due. The first error ends it all, and is raised.
+    ``due_ns`` is of ``perf_counter_ns``, and so is ``begin_ns``, when request ``first`` is due
+    (``None``: now): what is left of a schedule begins with its first request and keeps its gaps.
+    None is left out: where the client is late it sends what is due at once, and each knows when it
+    was due. The first error ends it all, and is raised.
     """
     tasks: set[asyncio.Task[None]] = set()
     failed: list[BaseException] = []
@@ -61,8 +67,9 @@ async def open_loop(
         if not task.cancelled() and (error := task.exception()) is not None:
             failed.append(error)
 
-    first_s = schedule.due_s(numbers[0])
-    begin_ns = time.perf_counter_ns()
+    first_s = schedule.due_s(first)
+    if begin_ns is None:
+        begin_ns = time.perf_counter_ns()
     overdue = 0
     try:
         for number in numbers:

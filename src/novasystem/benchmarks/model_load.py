@@ -6,18 +6,21 @@ fails, as there is no answer that the next one could be asked with.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from novasystem.benchmarks.asking import Asking, GivenUp, Shared
 from novasystem.benchmarks.calibrate import counter, made_texts
 from novasystem.benchmarks.collect import failure_of
-from novasystem.benchmarks.loops import closed_loop, open_loop
-from novasystem.benchmarks.pacing import Closed, Open, constant, pacer
+from novasystem.benchmarks.pacing import Closed, pacer
 from novasystem.benchmarks.plan import Conversation, Phase, Sweep
 from novasystem.benchmarks.resuming import CANCELLED
 from novasystem.benchmarks.sample_log import ModelState, SweepStep
 from novasystem.benchmarks.samples import Failure, Sample
+from novasystem.benchmarks.shares import Share, carry_out, split
 from novasystem.benchmarks.sweep import judge, next_rate
 from novasystem.benchmarks.targets import Reached
 from novasystem.benchmarks.workloads import Ask, Words, lengths, request, size
@@ -27,6 +30,8 @@ from novasystem.errors import InvalidRequest
 __all__ = ["ModelLoad"]
 
 _ALONE = 3
+_TOLD_NS = 50_000_000
+"""How long other processes have to hear of a schedule before it begins."""
 _NOTHING = Ask(item=0, turn=0, messages=(Message("user", ""),))
 
 
@@ -101,9 +106,11 @@ class ModelLoad:
             count = counter(engine, request(self._plan, name, _NOTHING))
             texts = await made_texts(count, wanted)
         done = self._shared.done
-        # What is carried on has other prompts: the same ones would be found in the cache.
-        own = f"{self._shared.benchmark_id}/{done.part}" if done.part else self._shared.benchmark_id
+        own = done.seed(self._shared.benchmark_id)
         self._words = Words(self._plan, own, known.options, texts)
+        if self._shared.crew is not None:
+            plain = None if texts is None else texts.plain()
+            await self._shared.crew.prepare(self._reached.model, plain)
 
     async def _phase(self, phase: Phase) -> None:
         if phase != "cold":
@@ -143,7 +150,7 @@ class ModelLoad:
                 await self._prime(phase, block, left)
             return await self._closed(phase, block, left, schedule.concurrency)
         await self._prime(phase, block, left)
-        return await self._open(phase, block, left, schedule)
+        return await self._open(phase, block, left)
 
     def _left(self, phase: Phase, block: int, requests: int, own: int) -> Sequence[int]:
         done, repetition = self._shared.done, (self._reached.model, phase, block)
@@ -161,39 +168,27 @@ class ModelLoad:
     async def _closed(
         self, phase: Phase, block: int, left: Sequence[int], concurrency: int
     ) -> list[Sample]:
-        samples: list[Sample] = []
+        share = Share(self._reached.model, phase, block, left, concurrency=concurrency)
         # With several at once a cached prompt was asked before them all; a depth never is.
-        prime = concurrency == 1 or phase != "cached"
+        return await self._shares(share, prime=concurrency == 1 or phase != "cached")
 
-        async def send(number: int) -> None:
-            ask = self._ask(phase, block, number)
-            self._keep(samples, await self._asking.one(phase, block, ask, prime=prime))
+    async def _open(self, phase: Phase, block: int, left: Sequence[int]) -> list[Sample]:
+        return await self._shares(Share(self._reached.model, phase, block, left, first=left[0]))
 
-        await closed_loop(left, min(concurrency, len(left)), send)
-        return samples
-
-    async def _open(
-        self,
-        phase: Phase,
-        block: int,
-        left: Sequence[int],
-        schedule: Open,
-        *,
-        numbered_from: int = 0,
-        rate_per_s: float | None = None,
-    ) -> list[Sample]:
-        samples: list[Sample] = []
-        origin_ns = self._shared.origin_ns
-
-        async def send(number: int, due_ns: int) -> None:
-            ask = self._ask(phase, block, numbered_from + number)
-            sample = await self._asking.one(
-                phase, block, ask, scheduled_ns=due_ns - origin_ns, rate_per_s=rate_per_s
-            )
-            self._keep(samples, sample)
-
-        await open_loop(left, schedule, send)
-        return samples
+    async def _shares(self, share: Share, *, prime: bool = False) -> list[Sample]:
+        """Make all of it, together with the other processes where there are any."""
+        shared, asking, crew = self._shared, self._asking, self._shared.crew
+        assert self._words is not None
+        if crew is None:
+            return await carry_out(shared, asking, self._words, share, prime=prime)
+        if share.concurrency is None:
+            share = replace(share, begin_ns=time.perf_counter_ns() + _TOLD_NS)
+        # Numbers in the order of the schedule, whoever makes the requests.
+        begin = next(shared.numbers)
+        next(islice(shared.numbers, len(share.numbers) - 1, None), None)
+        own, *others = split(share, crew.processes, begin)
+        made = carry_out(shared, asking, self._words, own)
+        return await crew.together(asking, others, made, keep=shared.keeps_samples)
 
     async def _conversation(self, phase: Phase, block: int) -> list[Sample]:
         repetition = (self._reached.model, phase, block)
@@ -221,14 +216,16 @@ class ModelLoad:
         number = sum(step.requests for step in steps)
         while (rate_per_s := next_rate(load, alone_per_s, steps)) is not None:
             requests = max(3, round(rate_per_s * load.step_s))
-            samples = await self._open(
+            share = Share(
+                self._reached.model,
                 phase,
                 block,
                 range(requests),
-                constant(rate_per_s, requests),
-                numbered_from=number,
                 rate_per_s=rate_per_s,
+                requests=requests,
+                numbered_from=number,
             )
+            samples = await self._shares(share)
             number += requests
             step = judge(rate_per_s, samples, self._plan.objectives)
             steps.append(step)
@@ -253,7 +250,7 @@ class ModelLoad:
 
     def _keep(self, samples: list[Sample], sample: Sample) -> None:
         """In memory only where somebody looks at them; all of them are in the log."""
-        if self._shared.enough is not None or self._plan.load.kind == "sweep":
+        if self._shared.keeps_samples:
             samples.append(sample)
 
     def _say(

@@ -32,6 +32,8 @@ class Parts:
     """Whether there is anything."""
     wall_ns: int = 0
     cpu_s: float = 0.0
+    busiest_s: float = 0.0
+    """The CPU time of that process of each execution that took most."""
     lag_ns: int = 0
 
     @classmethod
@@ -59,6 +61,7 @@ class Parts:
                     parts.ended = record
                     parts.wall_ns += record.at_ns - begins_ns
                     parts.cpu_s += record.load_cpu_s
+                    parts.busiest_s += max(record.load_cpus_s, default=record.load_cpu_s)
                     parts.lag_ns = max(parts.lag_ns, record.lag_ns)
         parts.samples = [samples[number] for number in sorted(samples)]
         return parts
@@ -67,7 +70,13 @@ class Parts:
     def client(self) -> ClientFigures:
         if self.ended is None:
             return ClientFigures()
-        return ClientFigures(self.wall_ns / 1e9, self.cpu_s, self.lag_ns / 1e9)
+        return ClientFigures(
+            self.wall_ns / 1e9,
+            self.cpu_s,
+            self.lag_ns / 1e9,
+            self.busiest_s,
+            max(1, len(self.ended.load_cpus_s)),
+        )
 
 
 def outcome(

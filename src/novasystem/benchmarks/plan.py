@@ -293,7 +293,8 @@ class Plan(_Part):
     workload is carried out, each one block of the result. ``warm_up``: requests of each model that
     are made before and not counted. ``phases``: ``cold`` takes the model out of memory before each
     request; ``warm`` varies the beginning of each prompt so that no cache of it can help;
-    ``cached`` asks the same prompt before, uncounted.
+    ``cached`` asks the same prompt before, uncounted. ``processes``: how many make the load;
+    ``auto`` is one, and more where the load is too much for one.
     """
 
     name: str | None = Field(default=None, max_length=200)
@@ -309,6 +310,7 @@ class Plan(_Part):
     objectives: Objectives = Objectives()
     limits: Limits = Limits()
     checks: tuple[Check, ...] = ()
+    processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Plan":

@@ -229,8 +229,9 @@ class Result(_Record):
 class Summary(_Record):
     """Of the whole. ``parallel_speedup`` and ``efficiency_ratio`` are ``None`` in sequential ones.
 
-    ``overhead_s``: wall time in which no model was at work. ``client_lag_s``, ``schedule_delay_s``:
-    the most that the client's event loop, and that a request, was late.
+    ``overhead_s``: wall time in which no model was at work. ``client_cpu_s``: of all the
+    ``client_processes`` that made the load. ``client_lag_s``, ``schedule_delay_s``: the most that
+    one's event loop, and that a request, was late.
     ``valid``: whether the client kept up; if not, ``invalid_because`` says how it did not.
     """
 
@@ -241,6 +242,7 @@ class Summary(_Record):
     failed_requests: int = 0
     valid: bool = True
     invalid_because: tuple[str, ...] = ()
+    client_processes: int = 1
     client_cpu_s: float | None = None
     client_lag_s: float | None = None
     schedule_delay_s: float | None = None

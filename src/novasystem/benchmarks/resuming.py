@@ -35,6 +35,11 @@ class Done:
     wall: str | None = None
     completed: bool = False
 
+    def seed(self, benchmark_id: str) -> str:
+        """What made-up prompts are drawn from. What is carried on has other ones: the same would
+        be found in the cache."""
+        return f"{benchmark_id}/{self.part}" if self.part else benchmark_id
+
     def take(self, repetition: Repetition, item: int, turn: int) -> bool:
         """Whether one such request is done; each counts once."""
         key = (repetition, item, turn)

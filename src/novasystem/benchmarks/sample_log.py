@@ -55,7 +55,8 @@ _BINARY: int = getattr(os, "O_BINARY", 0)
 class Header:
     """``origin_ns``: the ``perf_counter_ns`` that times count from; on Linux and macOS the clock is
     one for all processes until the machine restarts. ``wall``: the wall clock when the first
-    ``origin_ns`` was taken, as ISO 8601; ``begins_ns``: the time at which this part began."""
+    ``origin_ns`` was taken, as ISO 8601; ``begins_ns``: the time at which this part began.
+    ``workers``: further processes that make the load, and append to the same log."""
 
     plan: dict[str, Any]
     benchmark_id: str
@@ -64,6 +65,7 @@ class Header:
     wall: str
     pid: int
     format: int = FORMAT
+    workers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ class SweepStep:
 
 @dataclass(frozen=True, slots=True)
 class ClientFigures:
-    """About once a second. ``cpu_s``: of the load process since it began, its start included;
-    ``lag_ns``: the most that its event loop was late since the last such record."""
+    """About once a second. ``cpu_s``: of all processes of the load since they began, their start
+    included; ``lag_ns``: the most that an event loop was late since the last such record."""
 
     at_ns: int
     cpu_s: float
@@ -118,7 +120,8 @@ class ClientFigures:
 @dataclass(frozen=True, slots=True)
 class End:
     """The last record of each part. ``cpu_s`` as in :class:`ClientFigures`; ``load_cpu_s``: of
-    that, from the first request on; ``lag_ns``: the most of all."""
+    that, from the first request on; ``lag_ns``: the most of all. ``load_cpus_s``, ``lags_ns``: the
+    same of each process, where there were several."""
 
     status: Literal["completed", "cancelled", "failed"]
     at_ns: int
@@ -126,6 +129,8 @@ class End:
     load_cpu_s: float = 0.0
     lag_ns: int = 0
     failure: Failure | None = None
+    load_cpus_s: tuple[float, ...] = ()
+    lags_ns: tuple[int, ...] = ()
 
 
 Record = Header | Live | ModelState | SweepStep | Sample | ClientFigures | End
@@ -141,6 +146,7 @@ _KINDS: dict[str, type[Record]] = {
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _NAMES}
+_TUPLES = ("workers", "load_cpus_s", "lags_ns")
 _PARTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "failure": lambda value: Failure(**value),
     "timings": lambda value: ServerTimings(**value),
@@ -185,14 +191,22 @@ def _whole(body: dict[str, Any]) -> dict[str, Any]:
     for name, build in _PARTS.items():
         if isinstance(body.get(name), dict):
             body[name] = build(body[name])
+    for name in _TUPLES:
+        if name in body:
+            body[name] = tuple(body[name])
     return body
 
 
 class SampleLog:
-    """Appends to one file, from one process."""
+    """Appends to one file, from one process or from several.
 
-    def __init__(self, path: Path) -> None:
+    Each record is a single ``write``, which no other's write comes between. ``shared``: each also
+    begins on a line of its own, whatever another process left torn before it.
+    """
+
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self.path = path
+        self._before = b"\n" if shared else b""
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
             size = os.fstat(self._descriptor).st_size
@@ -206,7 +220,7 @@ class SampleLog:
     def append(self, record: Record) -> None:
         """Raises ``StorageFull`` or ``StorageUnavailable``."""
         try:
-            self._write(encode(record))
+            self._write(self._before + encode(record))
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
@@ -219,10 +233,14 @@ class SampleLog:
         os.close(self._descriptor)
 
 
-def read_log(path: Path) -> Iterator[Record]:
-    """Every record that can be read; a file that is not there has none."""
+def read_log(path: Path, *, skip: int = 0) -> Iterator[Record]:
+    """Every record that can be read; a file that is not there has none.
+
+    ``skip``: so many bytes at its beginning, whole records.
+    """
     try:
         with path.open("rb") as file:
+            file.seek(skip)
             for line in file:
                 if (record := _decoded(path, line)) is not None:
                     yield record

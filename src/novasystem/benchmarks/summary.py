@@ -34,11 +34,13 @@ OPEN = {"constant", "poisson", "burst", "ramp", "sweep"}
 @dataclass(frozen=True, slots=True)
 class ClientFigures:
     """What the load process says of itself. ``wall_s``: how long it was at it; ``cpu_s``: the CPU
-    time of all its ``processes``; ``lag_s``: the most that an event loop of it was late."""
+    time of all its ``processes``, of which the busiest took ``busiest_s`` (``None``: there was but
+    one); ``lag_s``: the most that an event loop of it was late."""
 
     wall_s: float | None = None
     cpu_s: float | None = None
     lag_s: float | None = None
+    busiest_s: float | None = None
     processes: int = 1
 
 
@@ -73,6 +75,7 @@ def summary(samples: Iterable[Sample], plan: Plan, client: ClientFigures | None 
         failed_requests=sum(sample.failure is not None for sample in counted),
         valid=not reasons,
         invalid_because=reasons,
+        client_processes=client.processes,
         client_cpu_s=client.cpu_s,
         client_lag_s=max(lags) if known or client.lag_s is not None else None,
         schedule_delay_s=max(delays, default=None),
@@ -91,18 +94,20 @@ def why_invalid(
 ) -> tuple[str, ...]:
     """Why the client, not the models, decided the figures; empty where it kept up.
 
-    It did not where its CPU took more than 90 % of a core for each of its processes, or where more
+    It did not where one of its processes took more than 90 % of a core, or where more
     than 5 % of the requests were late by its event loop, or left late in an open loop. Late is more
     than 20 ms and more than a tenth of the request's time to first token.
     """
     found = []
     share = 0.0
-    if client.cpu_s is not None and wall_s:
-        share = client.cpu_s / wall_s / max(client.processes, 1)
+    busiest_s = client.cpu_s if client.busiest_s is None else client.busiest_s
+    if busiest_s is not None and wall_s:
+        share = busiest_s / wall_s
     if share > MOST_CPU:
+        which = "The client" if client.processes == 1 else "A process of the client"
         found.append(
-            f"The client took {share:.0%} of a core for each of its processes: above "
-            f"{MOST_CPU:.0%} it delays what it measures. Lower the load, or give it more workers."
+            f"{which} took {share:.0%} of a core: above {MOST_CPU:.0%} it delays what it measures. "
+            "Lower the load, or give it more processes."
         )
     lags = [sample.lag_ns / 1e9 for sample in samples]
     if late := _late(samples, lags):
@@ -116,7 +121,7 @@ def why_invalid(
             found.append(
                 f"{late:.0%} of the requests left behind their schedule, by up to "
                 f"{max(delays) * 1e3:.0f} ms: the load asked for was not the load that was made. "
-                "Lower the rate, or give the client more workers."
+                "Lower the rate, or give the client more processes."
             )
     return tuple(found)
 

@@ -21,6 +21,7 @@ __all__ = [
     "Phase",
     "PlanFile",
     "Poisson",
+    "Processes",
     "Prompt",
     "PromptTokens",
     "Prompts",
@@ -160,6 +161,15 @@ UntilStable = Annotated[
 ]
 WarmUp = Annotated[
     int | None, typer.Option(metavar="N", min=0, help="Requests before that do not count: 1.")
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=64,
+        help="How many processes make the load: one, and more where that is too much for one.",
+    ),
 ]
 Phase = Annotated[
     str | None,

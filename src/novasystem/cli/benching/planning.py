@@ -49,6 +49,7 @@ class Flags:
     repeat: int | None
     until_stable: str | None
     warm_up: int | None
+    processes: int | None
     phase: str | None
     max_tokens: int | None
     temperature: float | None
@@ -68,7 +69,8 @@ def plan_of(flags: Flags) -> Plan:
     where = f" in '{flags.plan}'" if flags.plan is not None else ""
     if flags.model:
         fields["models"] = list(flags.model)
-    given = {"name": flags.name, "mode": flags.mode, "warm_up": flags.warm_up}
+    given: dict[str, Any] = {"name": flags.name, "mode": flags.mode, "warm_up": flags.warm_up}
+    given["processes"] = flags.processes
     fields |= {name: value for name, value in given.items() if value is not None}
     _workload(flags, fields)
     _load(flags, fields)
