@@ -7,6 +7,8 @@ from novasystem.threads.records import Item
 
 __all__ = ["Figures", "figures"]
 
+_SURE_MS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -30,5 +32,6 @@ def figures(item: Item, run: Run | None) -> Figures:
     if first_ms < 0 or decode_ms < 0:
         return Figures()
     tokens = item.token_count if item.token_count_exact else None
-    per_s = (tokens - 1) * 1000 / decode_ms if tokens and tokens > 1 and decode_ms else None
+    sure = decode_ms >= _SURE_MS
+    per_s = (tokens - 1) * 1000 / decode_ms if tokens and tokens > 1 and sure else None
     return Figures(first_ms / 1000, (first_ms + decode_ms) / 1000, per_s)

@@ -167,8 +167,8 @@ async function settle(runId, article, error) {
       for (const one of before) one.remove();
       return;
     } catch (failed) {
-      if (tried < 4 && (failed.status === 0 || failed.status >= 500)) {
-        await new Promise((done) => setTimeout(done, 500 * 2 ** tried));
+      if (tried < 60 && (failed.status === 0 || failed.status >= 500)) {
+        await new Promise((done) => setTimeout(done, Math.min(5000, 500 * 2 ** tried)));
         continue;
       }
       article.removeAttribute("aria-busy");
