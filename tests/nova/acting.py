@@ -10,10 +10,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.http.doors import COMPLETIONS
-from tests.servers.answers import Sleep, Stall, Step, openai_chunk, openai_stream, sse
+from tests.servers.answers import (
+    Sleep,
+    Stall,
+    Step,
+    json_answer,
+    openai_chunk,
+    openai_stream,
+    sse,
+)
 from tests.servers.scripted import ScriptedServer, Seen
 
-__all__ = ["Acted", "Call", "Company", "Fails", "Says", "Stalls", "plan", "verdict"]
+__all__ = [
+    "Acted",
+    "Call",
+    "Company",
+    "Fails",
+    "Line",
+    "Says",
+    "Stalls",
+    "engine",
+    "plan",
+    "verdict",
+]
 
 _ROLES = {
     "You are the planner": "planner",
@@ -71,6 +90,20 @@ class Acted:
         return found
 
 
+def engine(server: ScriptedServer, **more: Any) -> dict[str, str]:
+    """Make ``server`` an engine of one model, and the settings of a server of ours that asks it.
+
+    ``more``: what the model's entry in the engine's list says besides.
+    """
+    models = [{"id": "scripted", "object": "model", "created": 7, "owned_by": "vllm", **more}]
+    server.on("GET", "/v1/models", json_answer(200, {"object": "list", "data": models}))
+    return {
+        "NOVA_EMBEDDED": "off",
+        "NOVA_DEFAULT_MODEL": "scripted",
+        "NOVA_OPENAI_URL": f"{server.url}/v1",
+    }
+
+
 @dataclass
 class Company:
     """``lines``: by agent, what it says: one line for ever, lines in turn, or a function of the
@@ -111,7 +144,7 @@ class Company:
             line = self.lines[agent]
             if isinstance(line, list) and not (line and isinstance(line[0], Call)):
                 line = line.pop(0) if len(line) > 1 else line[0]
-        if callable(line):
+        while callable(line):
             line = line(work)
         return _steps(line, len(messages))
 
@@ -120,8 +153,6 @@ def _steps(line: Any, prompt_tokens: int) -> Sequence[Step]:
     if isinstance(line, str):
         line = Says(line)
     if isinstance(line, Fails):
-        from tests.servers.answers import json_answer
-
         return json_answer(line.status, {"error": {"message": "The model is out of order."}})
     if isinstance(line, Stalls):
         return [*sse(openai_chunk({"content": line.text}), done=False)[:-1], Stall()]

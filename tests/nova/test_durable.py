@@ -1,0 +1,183 @@
+"""An ask outlives its server: killed at every stage, it goes on behind its last stored step."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.servers import Crashing, crashing
+from tests.http.wire import ask, opened
+from tests.nova.acting import Call, Company, Line, Stalls, engine, plan, verdict
+from tests.nova.asking import ASK, chain, ended, entry, read, screen, texts, until
+from tests.nova.packaged import packaged
+from tests.servers.nova import nova_server
+from tests.servers.scripted import ScriptedServer, scripted_server
+
+QUESTION = "What are A and B?"
+PLAN = plan("Find A", "Find B", "Double the result of step 2")
+STAGES = {
+    "planner": "r1.plan",
+    "executor": "r1.s3",
+    "critic": "r1.critic",
+    "closer": "close",
+}
+RESULT = "All: 1. Find A: <Find A>\n2. Find B: <Find B>\n3. Double the result of step 2: <Double>"
+
+
+def executor(work: str) -> Line:
+    title = work.rpartition("Step: ")[2]
+    return "<Double>" if title.startswith("Double") else f"<{title}>"
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator[Company]:
+    with scripted_server() as server:
+        yield Company(server)
+
+
+@pytest.fixture(scope="module")
+def servers(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashing]:
+    folder = tmp_path_factory.mktemp("killed")
+    with crashing(folder, engine(company.server)) as found:
+        found.start()
+        yield found
+
+
+def stalled(stage: str) -> dict[str, object]:
+    """A play in which that stage is never over."""
+    lines: dict[str, object] = {"planner": PLAN, "executor": executor}
+    if stage == "executor":
+        lines["executor"] = lambda w: Stalls() if "Step: Double" in w else executor(w)
+    else:
+        lines[stage] = Stalls()
+    return lines
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_server_s_ask_goes_on_behind_its_last_step(
+    company: Company, servers: Crashing, stage: str
+) -> None:
+    company.plays(**stalled(stage))  # type: ignore[arg-type]
+    body = {"prompt": QUESTION, "mode": "team", "stream": True}
+    with opened(servers.port, ASK, body) as stream:
+        run_id = stream.headers["x-run-id"]
+        seen = until(stream, "token", STAGES[stage])
+        before = read(servers.port, run_id)
+        servers.kill()
+    assert before["status"] == "in_progress"
+    done = chain(before)
+    company.plays(planner=PLAN, executor=executor)
+    servers.start()
+    last = [event.id for event in seen if event.id is not None][-1]
+    path = f"/api/nova/asks/{run_id}/events"
+    with opened(servers.port, path, headers={"last-event-id": str(last)}) as stream:
+        resumed = stream.rest()
+    answer = ended(servers.port, run_id)
+    assert answer["status"] == "completed", servers.said
+    assert answer["text"] == RESULT
+    # What was done is as it was, and nobody was asked for it again.
+    assert chain(answer)[: len(done)] == done
+    assert [entry(answer, step) for step in done] == before["chain_of_thought"]
+    assert set(chain(answer)) == {
+        "r1.plan", "r1.s1", "r1.s2", "r1.s3", "r1.critic", "close",
+    }  # fmt: skip
+    asked = ["planner", "executor", "executor", "executor", "critic", "closer"]
+    assert len(company.acted) == len(asked) - len(done)
+    # Whoever watched goes on with what stands, and sees the end.
+    assert resumed[0].name == "replace"
+    assert resumed[-1].name == "done"
+    assert resumed[-1].json["text"] == RESULT
+    entries, open_steps = screen([*seen, *resumed])
+    assert open_steps == {}
+    assert {name: one["text"] for name, one in entries.items()} == texts(answer)
+    numbers = [event.id for event in resumed if event.id is not None]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] > last
+    # One question and one answer in the session.
+    session = ask(servers.port, "GET", f"/api/nova/sessions/{answer['session_id']}").json
+    assert [(one["role"], one["text"]) for one in session["items"]] == [
+        ("user", QUESTION),
+        ("assistant", RESULT),
+    ]
+
+
+def test_killed_in_a_second_round_it_is_the_second_round_that_goes_on(
+    company: Company, servers: Crashing
+) -> None:
+    rejected = verdict(False, "The step was not done right: Find A")
+    company.plays(critic=[rejected, Stalls()])
+    body = {"prompt": QUESTION, "mode": "team", "stream": True}
+    with opened(servers.port, ASK, body) as stream:
+        run_id = stream.headers["x-run-id"]
+        until(stream, "token", "r2.critic")
+        servers.kill()
+    company.plays(critic=verdict(True))
+    servers.start()
+    answer = ended(servers.port, run_id)
+    assert answer["status"] == "completed"
+    assert chain(answer)[-3:] == ["r2.s1", "r2.critic", "close"]
+    assert [one.agent for one in company.acted] == ["critic", "closer"]
+
+
+def test_killed_again_and_again_it_comes_to_its_end(company: Company, servers: Crashing) -> None:
+    company.plays(**stalled("planner"))  # type: ignore[arg-type]
+    with opened(servers.port, ASK, {"prompt": QUESTION, "mode": "team", "stream": True}) as stream:
+        run_id = stream.headers["x-run-id"]
+        until(stream, "token", "r1.plan")
+        servers.kill()
+    for stage in ("executor", "closer"):
+        company.plays(**stalled(stage))  # type: ignore[arg-type]
+        servers.start()
+        with opened(servers.port, f"/api/nova/asks/{run_id}/events") as stream:
+            until(stream, "token", STAGES[stage])
+            servers.kill()
+    company.plays()
+    servers.start()
+    answer = ended(servers.port, run_id)
+    assert answer["status"] == "completed"
+    assert len(company.acted) == 1
+    assert len(answer["chain_of_thought"]) == 6
+
+
+def test_a_call_that_was_interrupted_is_not_repeated(
+    tmp_path: Path, scripted: ScriptedServer
+) -> None:
+    """The server dies while a tool is at work whose effect must not be had twice."""
+    company = Company(scripted)
+    called = tmp_path / "called"
+    settings = {**engine(scripted), **packaged(tmp_path, called)}
+
+    def acting(work: str) -> Line:
+        (line,) = [one for one in work.splitlines() if one.startswith("Step: ")]
+        return [Call("record", {"what": line}), Call("look", {"what": line})]
+
+    company.plays(
+        planner=plan("Find A"),
+        executor=[acting, "<never>"],  # type: ignore[list-item]
+    )
+    body = {"prompt": QUESTION, "mode": "team", "stream": True}
+    with nova_server(tmp_path, settings) as server, opened(server.port, ASK, body) as stream:
+        run_id = stream.headers["x-run-id"]
+        until(stream, "step_begun", "r1.s1")
+        scripted.wait_for(lambda _: called.exists() or None, 20)
+        server.process.kill()
+        server.process.wait()
+    company.plays(executor="<told>")
+    (tmp_path / "go").touch()
+    with nova_server(tmp_path, settings) as server:
+        answer = ended(server.port, run_id)
+        step = entry(answer, "r1.s1")
+        assert answer["status"] == "completed"
+        steps = ask(server.port, "GET", f"/api/runs/{run_id}/steps").json["data"]
+    assert called.read_text().splitlines() == ["record Step: Find A", "look Step: Find A"]
+    assert [one["name"] for one in step["tools"]] == ["record", "look"]
+    first, second = step["tools"]
+    assert first["error"]["code"] == "call_interrupted"
+    assert second["output"] == {"looked": 1}
+    assert [one["status"] for one in steps if one["type"] == "call"] == ["unknown", "completed"]
+    # The model was told what is known, and was not asked for the calls again.
+    (told,) = company.asked("executor")
+    results = [m["content"] for m in told.messages if m["role"] == "tool"]
+    assert results[0].startswith("error: The call 'r1.s1/0.0'")
+    assert json.loads(results[1]) == {"looked": 1}
