@@ -17,6 +17,8 @@ STARTED = ["thread.run.created", "thread.run.queued", "thread.run.in_progress"]
 
 
 DELTA = "thread.message.delta"
+# Pieces that come together are shown as one.
+APART_S = 0.2
 
 
 TEXT = [
@@ -55,11 +57,12 @@ def test_an_id_stands_on_what_is_stored_alone(asker: Asker) -> None:
     replayed = asker.again(run)
     ids = [event.id for event in replayed if event.id is not None]
     assert ids == sorted(set(ids))
-    assert [e.id for e in replayed if e.name == DELTA] == ids[3:5]
+    told = [event.id for event in replayed if event.name == DELTA]
+    assert told == ids[3 : 3 + len(told)] != []
 
 
 def test_a_stream_is_taken_up_again_inside_of_a_message(asker: Asker) -> None:
-    asker.door.answers(openai_stream(["one ", "two ", "three"], usage=USAGE))
+    asker.door.answers(openai_stream(["one ", "two ", "three"], usage=USAGE, pause_s=APART_S))
     thread_id = asker.thread("Hi.")
     run = one(asker.run_stream(thread_id, asker.assistant()), "thread.run.completed")
     whole = asker.again(run)

@@ -21,6 +21,8 @@ STARTED = ["thread.run.created", "thread.run.queued", "thread.run.in_progress"]
 
 
 DELTA = "thread.message.delta"
+# Pieces that come together are shown as one.
+APART_S = 0.2
 
 
 TEXT = [
@@ -41,7 +43,7 @@ def one(events: list[Shown], name: str) -> Any:
 
 
 def test_text_in_the_exact_order(asker: Asker) -> None:
-    asker.door.answers(openai_stream(["Hel", "lo"], usage=USAGE))
+    asker.door.answers(openai_stream(["Hel", "lo"], usage=USAGE, pause_s=APART_S))
     thread_id = asker.thread("Hi.")
     events = asker.run_stream(thread_id, asker.assistant())
     assert names(events) == TEXT
@@ -60,7 +62,7 @@ def test_text_in_the_exact_order(asker: Asker) -> None:
 
 
 def test_what_was_streamed_is_what_is_read_back(asker: Asker) -> None:
-    asker.door.answers(openai_stream(["Hel", "lo"], usage=USAGE))
+    asker.door.answers(openai_stream(["Hel", "lo"], usage=USAGE, pause_s=APART_S))
     thread_id = asker.thread("Hi.")
     events = asker.run_stream(thread_id, asker.assistant(), metadata={"a": "b"})
     run = one(events, "thread.run.completed")
@@ -76,7 +78,7 @@ def test_what_was_streamed_is_what_is_read_back(asker: Asker) -> None:
 
 
 def test_a_thread_that_is_made_with_the_run_comes_first(asker: Asker) -> None:
-    asker.door.answers(openai_stream(["Hel", "lo"], usage=USAGE))
+    asker.door.answers(openai_stream(["Hel", "lo"], usage=USAGE, pause_s=APART_S))
     thread = {"messages": [{"role": "user", "content": "Hi."}], "metadata": {"a": "b"}}
     body = {"assistant_id": asker.assistant(), "thread": thread, "stream": True}
     events = asker.stream("/threads/runs", body)

@@ -8,14 +8,14 @@ import pytest
 
 from tests.http.doors import COMPLETIONS, Door, open_door
 from tests.http.wire import ask, opened
-from tests.servers.answers import Stall, Step, head, openai_stream, sse
+from tests.servers.answers import Send, Stall, Step, head, openai_stream, sse
 
 CHAT = "/api/v1/chat"
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 
 
 def test_chunks_then_done_in_exactly_the_promised_bytes(door: Door) -> None:
-    door.answers(openai_stream(["Hel", "lo"], usage=USAGE))
+    door.answers(openai_stream(["Hel", "lo"], usage=USAGE, pause_s=0.3))
     given = "6f1c1f5e-0a4b-1d0e-9d3c-6b1f0e0f5a11"  # version 1: any UUID is accepted
     answer = ask(door.port, "POST", CHAT, {"message": "Hi.", "conversation_id": given})
     assert answer.status == 200
@@ -29,6 +29,19 @@ def test_chunks_then_done_in_exactly_the_promised_bytes(door: Door) -> None:
     assert answer.headers["cache-control"] == "no-cache"
     assert answer.headers["x-accel-buffering"] == "no"
     assert door.asked[0].json["messages"] == [{"role": "user", "content": "Hi."}]
+
+
+def test_what_came_together_is_one_chunk(door: Door) -> None:
+    pieces = [f"{number} " for number in range(40)]
+    [opening, *steps] = openai_stream(pieces, role_chunk=False)
+    together = b"".join(step.data for step in steps if isinstance(step, Send))
+    door.answers([opening, Send(together)])
+    with opened(door.port, CHAT, {"message": "Count."}) as stream:
+        *chunks, done = stream.rest()
+    assert "".join(chunk.json["content"] for chunk in chunks) == "".join(pieces)
+    # A read may be torn in two anywhere; what it brings is told at once.
+    assert len(chunks) < 5
+    assert done.name == "done"
 
 
 def test_without_a_conversation_id_a_new_one_is_made(door: Door) -> None:

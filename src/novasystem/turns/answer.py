@@ -3,7 +3,7 @@
 The events of a turn, in the run's log::
 
     message_begun  {item_id, step_id}            the answer's text begins
-    text           {text}                        a piece of it
+    text           {text}                        what one read of the engine brought of it
     reasoning      {text}                        a piece of what the model thinks before it answers
     message_ended  {item_id, step_id, text, reason, usage, tokens, exact}
                                                  reason: why it is incomplete, or null
@@ -55,20 +55,25 @@ async def answer(
     usage: dict[str, int] | None = None
     reason: FinishReason = "stop"
     reasoned = False
-    async with aclosing(registry.generate(request) if events is None else events) as said:
-        async for event in said:
-            if isinstance(event, TextDelta):
-                turn.say(event.text)
-            elif isinstance(event, ReasoningDelta):
-                reasoned = True
-                context.emit("reasoning", {"text": event.text})
-            elif isinstance(event, ToolCallDelta):
-                turn.call(event)
-            elif isinstance(event, Usage):
-                usage = _counts(event)
-                turn.spent = _spent(event, reasoned)
-            elif isinstance(event, Finished):
-                reason = event.reason
+    try:
+        async with aclosing(registry.generate(request) if events is None else events) as said:
+            async for event in said:
+                if isinstance(event, TextDelta):
+                    turn.say(event.text)
+                elif isinstance(event, ReasoningDelta):
+                    reasoned = True
+                    turn.show()
+                    context.emit("reasoning", {"text": event.text})
+                elif isinstance(event, ToolCallDelta):
+                    turn.call(event)
+                elif isinstance(event, Usage):
+                    usage = _counts(event)
+                    turn.spent = _spent(event, reasoned)
+                elif isinstance(event, Finished):
+                    reason = event.reason
+    finally:
+        # An answer that is stopped keeps what was said.
+        turn.show()
     return turn.end(reason, usage)
 
 

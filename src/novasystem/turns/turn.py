@@ -1,5 +1,6 @@
 """One generation as a run carries it out: what it says becomes events, an item and steps."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,11 +52,28 @@ class Turn:
         self._begin: Write | None = None
         self.calls_step_id: str | None = None
         self.text: list[str] = []
+        self._unshown: list[str] = []
         self.spent: int | None = None
         """Tokens of the text alone, by the engine's count."""
         self.calls: dict[int, _Call] = {}
 
     def say(self, text: str) -> None:
+        """What one read of the engine's answer brought is shown as one event, once the loop turns.
+
+        Raises what ``RunContext.emit`` does.
+        """
+        if self._context.lost is not None:
+            raise self._context.lost
+        if not self._unshown:
+            asyncio.get_running_loop().call_soon(self.show)
+        self._unshown.append(text)
+
+    def show(self) -> None:
+        """Show what was said: before anything else is emitted, and before the turn is left."""
+        if not self._unshown or self._context.lost is not None:
+            return
+        text = "".join(self._unshown)
+        self._unshown.clear()
         if self.item_id is None:
             self._begin_message()
         self.text.append(text)
@@ -109,6 +127,7 @@ class Turn:
         return write
 
     def call(self, delta: ToolCallDelta) -> None:
+        self.show()
         data: dict[str, Any] = {"index": delta.index, "arguments": delta.arguments}
         if self.calls_step_id is None:
             self._begin_calls()
@@ -141,6 +160,7 @@ class Turn:
 
     def end(self, reason: FinishReason, usage: Mapping[str, int] | None) -> Answer:
         """Write what was said; calls stay open until somebody has carried them out."""
+        self.show()
         if self.item_id is None and (not self.calls or self._reused is not None):
             # An empty answer is an answer; and what was begun once is ended.
             self._begin_message()

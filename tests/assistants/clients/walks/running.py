@@ -95,7 +95,7 @@ def a_thread_is_created_and_run(witness: Witness) -> Any:
 
 def a_stream_is_handled(witness: Witness) -> Any:
     with witness.client() as client:
-        assistant_id, thread_id = asked(client, "say One two three.")
+        assistant_id, thread_id = asked(client, "slowly 3 0.2")
         handler = Handler(witness)
         with client.beta.threads.runs.stream(
             thread_id=thread_id, assistant_id=assistant_id, event_handler=handler
@@ -119,7 +119,7 @@ def a_stream_is_handled(witness: Witness) -> Any:
             "end",
         ]
         assert len(handler.pieces) > 1
-        assert "".join(handler.pieces) == handler.snapshot == "One two three."
+        assert "".join(handler.pieces) == handler.snapshot == "w0 w1 w2 "
         messages = client.beta.threads.messages
         assert messages.retrieve(message.id, thread_id=thread_id) == message
         assert client.beta.threads.runs.retrieve(run.id, thread_id=thread_id) == run
