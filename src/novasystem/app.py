@@ -47,6 +47,7 @@ from novasystem.http import docs, errors
 from novasystem.http.body import describe_bodies
 from novasystem.http.guard import Guard
 from novasystem.http.keys import Guesses, Keys
+from novasystem.http.models import router as models_router
 from novasystem.http.observe import Metrics, Observe
 from novasystem.http.sse import OpenStreams, StreamLimits
 from novasystem.http.system import router as system_router
@@ -122,7 +123,7 @@ def create_app(
         settings.data_dir / "benchmarks" / "logs",
     )
     memory = Memory(store.database, registry, settings.embedding_model)
-    tools = Tools(memory, settings.mcp)
+    tools = Tools(memory, settings.mcp, os.environ)
     agents = team(settings.agents)
     workplace = Workplace(
         store.database,
@@ -174,7 +175,7 @@ def create_app(
         benchmarks_router,
         activity_router,
     )
-    for router in (*doors, system_router, *page_routers):
+    for router in (*doors, models_router, system_router, *page_routers):
         # The routes themselves: an included router is a level more for every request to pass.
         app.router.routes.extend(router.routes)
     describe_bodies(

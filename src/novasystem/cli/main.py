@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from novasystem.cli.ask import ask
 from novasystem.cli.bench import app as bench
 from novasystem.cli.chat import chat
 from novasystem.cli.db import app as db
@@ -32,6 +33,7 @@ Examples:
   nova serve                      start the server on http://127.0.0.1:8000
   nova chat "What is 2+3?"        ask once
   nova chat                       talk
+  nova ask "Add 3 and 4, then name the capital of Japan."
   nova models                     what can be asked
   nova bench run                  measure them
   nova doctor                     what is wrong, and what to do about it
@@ -97,6 +99,22 @@ cached_tokens, reasoning_tokens), timings (ttft_s, total_s, and server: what the
 measured itself) and finish_reason (stop, length, tool_calls or content_filter).
 """
 )(chat)
+app.command(
+    epilog="""\b
+Examples:
+  nova ask "Add 3 and 4, then name the capital of Japan."
+  nova ask --mode single --no-chain "What is 2+3?"
+  nova ask --session 6f1c1f5e-0a4b-4d0e-9d3c-6b1f0e0f5a11 "And of France?"
+  nova ask --json "What is 2+3?" | jq .metrics
+
+\b
+The server that works on your data is asked, or the one that --server names; where none
+runs, the ask is carried out here. The steps are shown on standard error as they happen,
+the answer alone on standard output. Ctrl-C cancels the ask.
+JSON: an object with text, chain_of_thought, metrics, session_id, run_id, model, mode,
+status and limits_reached.
+"""
+)(ask)
 app.command(
     epilog="""\b
 Examples:

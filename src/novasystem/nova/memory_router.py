@@ -81,8 +81,10 @@ async def erase(request: Request, item_id: str) -> Response:
 
 @router.get("/tools", summary="The tools of the agents", response_class=Response)
 async def tools(request: Request) -> Response:
-    """Those that can be called now; a server of the settings that does not answer has none."""
+    """Those that can be called now, and under `problems` why a package or a server of the settings
+    has none of its own here."""
     known: Tools = request.app.state.tools
+    there = await known.all()
     return _json(
         {
             "data": [
@@ -93,7 +95,8 @@ async def tools(request: Request) -> Response:
                     "repeatable": tool.repeatable,
                     "source": tool.source,
                 }
-                for tool in (await known.all()).values()
-            ]
+                for tool in there.values()
+            ],
+            "problems": dict(known.problems),
         }
     )
