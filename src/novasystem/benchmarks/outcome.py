@@ -19,6 +19,12 @@ __all__ = ["Parts", "Status", "outcome"]
 
 Status = Literal["completed", "cancelled", "failed"]
 
+OLLAMA_CACHE = (
+    "Ollama keeps the prompt that it answered last, and cannot be told not to: from the second "
+    "time on, the time to first token of a prompt of your own is that of a prompt in the cache. "
+    "Made-up prompts, and the phase 'cold', are not in it."
+)
+
 
 @dataclass(slots=True)
 class Parts:
@@ -126,7 +132,7 @@ def _result(
 ) -> Result:
     own = [sample for sample in parts.samples if sample.model == model]
     failure = parts.failures.get(model)
-    return result(
+    found = result(
         model,
         own,
         plan,
@@ -134,6 +140,18 @@ def _result(
         impact=_impact(benchmark, plan, model, own, readings),
         error=None if failure is None else _problem(failure),
     )
+    where = next((one for one in benchmark.environment.models if one.model == model), None)
+    if where is not None and where.engine_kind == "ollama" and _asked_again(plan, own):
+        return found.model_copy(update={"notes": (OLLAMA_CACHE,)})
+    return found
+
+
+def _asked_again(plan: Plan, own: list[Sample]) -> bool:
+    """Whether prompts that are the user's own, and so are not varied, met the model warm twice."""
+    if plan.workload.kind not in {"prompt", "prompts", "conversation"}:
+        return False
+    warm = [(one.item, one.turn) for one in own if one.phase == "warm"]
+    return len(set(warm)) < len(warm)
 
 
 def _impact(

@@ -206,7 +206,8 @@ class SweepResult(_Record):
 
 class Result(_Record):
     """One model's. ``requests``, ``failed``: how many were made and how many of them failed;
-    ``errors``: those by code. ``response``: the last answer's text."""
+    ``errors``: those by code. ``response``: the last answer's text. ``notes``: what its figures
+    are to be read with."""
 
     model: str
     success: bool
@@ -224,6 +225,7 @@ class Result(_Record):
     metrics: dict[str, Distribution] = Field(default_factory=dict)
     goodput_per_s: float | None = None
     sweep: SweepResult | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Summary(_Record):
@@ -256,7 +258,8 @@ class Summary(_Record):
 class Benchmark(_Record):
     """``timestamp``: when it was asked for, with its zone. ``prompt``: where it had just one.
 
-    ``run_id``: the durable run that carries it out; ``None`` for one that was imported.
+    ``run_id``: the durable run that carries it out; ``None`` for one that was imported. ``notes``:
+    what it is to be read with.
     """
 
     id: str
@@ -274,4 +277,5 @@ class Benchmark(_Record):
     summary: Summary = Summary()
     results: tuple[Result, ...] = ()
     error: Problem | None = None
+    notes: tuple[str, ...] = ()
     archived: bool = False

@@ -114,14 +114,17 @@ def _why(result: Result, name: str, ttft: Distribution | None) -> str:
 
 
 def absences(benchmark: Benchmark) -> list[str]:
-    """Why a dash stands in the headline, as sentences."""
+    """What the figures are to be read with, and why a dash stands in the headline: sentences."""
+    notes = list(benchmark.notes)
+    notes += [f"{result.model}: {note}" for result in benchmark.results for note in result.notes]
     found: dict[tuple[str, str], list[str]] = {}
     for row in headline(benchmark):
         for name, reason in row.why.items():
             found.setdefault((row.cells[0], reason), []).append(name)
-    return [
+    gaps = [
         f"No {', '.join(names)} of {model}: {reason}." for (model, reason), names in found.items()
     ]
+    return [*map(line, notes), *gaps]
 
 
 def problems(benchmark: Benchmark) -> list[str]:
