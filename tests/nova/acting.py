@@ -73,7 +73,9 @@ class Call:
     arguments: Mapping[str, Any]
 
 
-Line = str | Says | Stalls | Fails | Call | Sequence[Call]
+Line = str | Says | Stalls | Fails | Call | tuple[Call, ...]
+Turn = Line | Callable[[str], Line]
+Play = Turn | Sequence[Turn]
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,14 @@ class Company:
     task; an agent of the settings is known by the beginning of its instructions in ``roles``."""
 
     server: ScriptedServer
-    lines: dict[str, Line | list[Line] | Callable[[str], Line]] = field(default_factory=dict)
+    lines: dict[str, Play] = field(default_factory=dict)
     acted: list[Acted] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def plays(self, **lines: Line | list[Line] | Callable[[str], Line]) -> None:
+    def plays(self, **lines: Play) -> None:
         """Forget the last play; agents that are not told have lines that lead to an answer."""
-        usual: dict[str, Any] = {
+        usual: dict[str, Play] = {
             "planner": plan("Find A", "Find B"),
             "executor": lambda work: f"<{work.rpartition('Step: ')[2]}>",
             "critic": verdict(True),
@@ -142,9 +144,10 @@ class Company:
         with self._lock:
             self.acted.append(Acted(agent, work, seen))
             line = self.lines[agent]
-            if isinstance(line, list) and not (line and isinstance(line[0], Call)):
+            if isinstance(line, list):
                 line = line.pop(0) if len(line) > 1 else line[0]
-        while callable(line):
+        assert not isinstance(line, list)
+        if callable(line):
             line = line(work)
         return _steps(line, len(messages))
 
@@ -157,7 +160,7 @@ def _steps(line: Any, prompt_tokens: int) -> Sequence[Step]:
     if isinstance(line, Stalls):
         return [*sse(openai_chunk({"content": line.text}), done=False)[:-1], Stall()]
     if isinstance(line, Call):
-        line = [line]
+        line = (line,)
     if isinstance(line, Says):
         pieces = [word + " " for word in line.text.split(" ")[:-1]] + line.text.split(" ")[-1:]
         usage = {"prompt_tokens": prompt_tokens, "completion_tokens": len(pieces)}

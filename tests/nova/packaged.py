@@ -33,7 +33,8 @@ async def look(asker, arguments):
 
 
 async def length(asker, arguments):
-    return len(arguments["what"]) + int(os.environ.get("TESTS_MORE", "0"))
+    more = CALLED.parent / "more"
+    return len(arguments["what"]) + (int(more.read_text()) if more.exists() else 0)
 
 
 TOOLS = [
@@ -48,7 +49,8 @@ def packaged(folder: Path, called: Path) -> dict[str, str]:
     """Install the package for a server that gets this environment.
 
     ``record`` writes a line into ``called`` and waits for a file ``go`` beside it, ``look`` writes
-    a line, ``length`` is that of a text.
+    a line, ``length`` is that of a text, and what a file ``more`` says
+    besides.
     """
     site = folder / "site"
     info = site / "somebodys_tools-1.0.dist-info"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.crash.servers import Crashing, crashing
-from tests.http.wire import ask, opened
-from tests.nova.acting import Call, Company, Line, Stalls, engine, plan, verdict
+from tests.http.wire import ask, eventually, opened
+from tests.nova.acting import Call, Company, Line, Play, Stalls, engine, plan, verdict
 from tests.nova.asking import ASK, chain, ended, entry, read, screen, texts, until
 from tests.nova.packaged import packaged
 from tests.servers.nova import nova_server
@@ -44,9 +44,9 @@ def servers(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield found
 
 
-def stalled(stage: str) -> dict[str, object]:
+def stalled(stage: str) -> dict[str, Play]:
     """A play in which that stage is never over."""
-    lines: dict[str, object] = {"planner": PLAN, "executor": executor}
+    lines: dict[str, Play] = {"planner": PLAN, "executor": executor}
     if stage == "executor":
         lines["executor"] = lambda w: Stalls() if "Step: Double" in w else executor(w)
     else:
@@ -58,7 +58,7 @@ def stalled(stage: str) -> dict[str, object]:
 def test_a_killed_server_s_ask_goes_on_behind_its_last_step(
     company: Company, servers: Crashing, stage: str
 ) -> None:
-    company.plays(**stalled(stage))  # type: ignore[arg-type]
+    company.plays(**stalled(stage))
     body = {"prompt": QUESTION, "mode": "team", "stream": True}
     with opened(servers.port, ASK, body) as stream:
         run_id = stream.headers["x-run-id"]
@@ -121,13 +121,13 @@ def test_killed_in_a_second_round_it_is_the_second_round_that_goes_on(
 
 
 def test_killed_again_and_again_it_comes_to_its_end(company: Company, servers: Crashing) -> None:
-    company.plays(**stalled("planner"))  # type: ignore[arg-type]
+    company.plays(**stalled("planner"))
     with opened(servers.port, ASK, {"prompt": QUESTION, "mode": "team", "stream": True}) as stream:
         run_id = stream.headers["x-run-id"]
         until(stream, "token", "r1.plan")
         servers.kill()
     for stage in ("executor", "closer"):
-        company.plays(**stalled(stage))  # type: ignore[arg-type]
+        company.plays(**stalled(stage))
         servers.start()
         with opened(servers.port, f"/api/nova/asks/{run_id}/events") as stream:
             until(stream, "token", STAGES[stage])
@@ -148,19 +148,13 @@ def test_a_call_that_was_interrupted_is_not_repeated(
     called = tmp_path / "called"
     settings = {**engine(scripted), **packaged(tmp_path, called)}
 
-    def acting(work: str) -> Line:
-        (line,) = [one for one in work.splitlines() if one.startswith("Step: ")]
-        return [Call("record", {"what": line}), Call("look", {"what": line})]
-
-    company.plays(
-        planner=plan("Find A"),
-        executor=[acting, "<never>"],  # type: ignore[list-item]
-    )
+    calls = (Call("record", {"what": "A"}), Call("look", {"what": "A"}))
+    company.plays(planner=plan("Find A"), executor=[calls, "<never>"])
     body = {"prompt": QUESTION, "mode": "team", "stream": True}
     with nova_server(tmp_path, settings) as server, opened(server.port, ASK, body) as stream:
         run_id = stream.headers["x-run-id"]
         until(stream, "step_begun", "r1.s1")
-        scripted.wait_for(lambda _: called.exists() or None, 20)
+        eventually(called.exists, 30)
         server.process.kill()
         server.process.wait()
     company.plays(executor="<told>")
@@ -170,7 +164,7 @@ def test_a_call_that_was_interrupted_is_not_repeated(
         step = entry(answer, "r1.s1")
         assert answer["status"] == "completed"
         steps = ask(server.port, "GET", f"/api/runs/{run_id}/steps").json["data"]
-    assert called.read_text().splitlines() == ["record Step: Find A", "look Step: Find A"]
+    assert called.read_text().splitlines() == ["record A", "look A"]
     assert [one["name"] for one in step["tools"]] == ["record", "look"]
     first, second = step["tools"]
     assert first["error"]["code"] == "call_interrupted"
