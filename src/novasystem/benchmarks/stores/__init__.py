@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from novasystem.benchmarks.stores.fallback import FallbackStore
 from novasystem.benchmarks.stores.files import FileStore
 from novasystem.benchmarks.stores.mongo import MongoStore
 from novasystem.benchmarks.stores.protocol import BenchmarkStore
@@ -13,7 +14,16 @@ from novasystem.benchmarks.stores.sql import SqlStore
 from novasystem.errors import ConfigurationError
 from novasystem.storage.database import Database
 
-__all__ = ["STORES", "BenchmarkStore", "Page", "Places", "Query", "StoreKind", "find_store"]
+__all__ = [
+    "STORES",
+    "BenchmarkStore",
+    "FallbackStore",
+    "Page",
+    "Places",
+    "Query",
+    "StoreKind",
+    "find_store",
+]
 
 StoreKind = Literal["sql", "files", "mongo"]
 
@@ -26,6 +36,11 @@ class Places:
     folder: Path
     mongo_url: str | None = None
 
+    @property
+    def aside(self) -> Path:
+        """Where those wait that a store of its own did not take."""
+        return self.folder.with_name("waiting")
+
 
 def _mongo(places: Places) -> BenchmarkStore:
     if places.mongo_url is None:
@@ -33,12 +48,12 @@ def _mongo(places: Places) -> BenchmarkStore:
             "Benchmarks are to be kept in MongoDB, and nothing says where that is.",
             hint="Set NOVA_MONGO_URL=mongodb://HOST:27017/DATABASE.",
         )
-    return MongoStore(places.mongo_url)
+    return FallbackStore(MongoStore(places.mongo_url), places.aside)
 
 
 STORES: dict[StoreKind, Callable[[Places], BenchmarkStore]] = {
     "sql": lambda places: SqlStore(places.database),
-    "files": lambda places: FileStore(places.folder),
+    "files": lambda places: FallbackStore(FileStore(places.folder), places.aside),
     "mongo": _mongo,
 }
 
