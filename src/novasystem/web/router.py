@@ -9,6 +9,7 @@ from novasystem.web import (
     compare_pages,
     history_pages,
     login_pages,
+    system_pages,
 )
 
 __all__ = ["ROUTERS"]
@@ -20,4 +21,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     compare_pages.router,
     chat_pages.router,
     login_pages.router,
+    system_pages.router,
 )
