@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,17 +14,21 @@ from novasystem.errors import FencedOut, StorageUnavailable, ToolFailed
 from novasystem.nova.agents import Agent
 from novasystem.nova.conversation import shortened
 from novasystem.nova.progress import Progress, shown_tool
-from novasystem.nova.tools import Asker, Tools
+from novasystem.nova.tools import Asker, Tool, Tools
 from novasystem.runs.context import RunContext
 from novasystem.turns.fitting import estimate
 from novasystem.unexpected import as_nova_error
 
-__all__ = ["MAX_TURNS", "Calls"]
+__all__ = ["MAX_TURNS", "Calls", "sendable"]
 
 MAX_TURNS = 6
 """How often one agent may ask for tools before it has to answer."""
 _WINDOW_SHARE = 4
 _MOST_CHARS = 20_000
+_STEM = 6
+_COMMON = {"and", "are", "can", "for", "from", "has", "how", "its", "not", "such", "that",
+           "the", "this", "was", "were", "what", "when", "where", "which", "who", "with",
+           "you", "your"}  # fmt: skip
 
 
 class Calls:
@@ -38,29 +43,34 @@ class Calls:
         self._before = before
 
     async def offered(self, agent: Agent, model: str, task: str) -> tuple[EngineTool, ...]:
-        """What the agent may call: of those that it may use, as many as a quarter of the model's
-        window holds; those that share words with its task come first."""
+        """What the agent may call for ``task``, a step or a question.
+
+        All that it may use, where they take no more than a quarter of the model's window; else
+        those that have to do with the task, the most alike first, as far as they fit. A small
+        model that is offered what it does not need calls it all the same.
+        """
         if agent.tools == ():
             return ()
         capable = await self._registry.capabilities(model)
         if capable.tools == "constrained" and not capable.json_schema:
             return ()
         known = await self._tools.all()
-        allowed = [t for name, t in known.items() if agent.tools is None or name in agent.tools]
         words = _words(task)
-        allowed.sort(key=lambda tool: -len(words & _words(f"{tool.name} {tool.description}")))
+        allowed = sorted(
+            (t for name, t in known.items() if agent.tools is None or name in agent.tools),
+            key=lambda tool: -_alike(words, tool),
+        )
         window = await self._registry.context_tokens(model)
-        left = None if window is None else window // _WINDOW_SHARE
+        shown = [EngineTool(t.name, t.description, t.parameters) for t in allowed]
+        if window is None or sum(map(_cost, shown)) <= window // _WINDOW_SHARE:
+            return tuple(shown)
+        left = window // _WINDOW_SHARE
         offered: list[EngineTool] = []
-        for tool in allowed:
-            shown = EngineTool(tool.name, tool.description, tool.parameters)
-            if left is not None:
-                left -= estimate(
-                    tool.name + tool.description + orjson.dumps(dict(tool.parameters)).decode()
-                )
-                if left < 0:
-                    break
-            offered.append(shown)
+        for tool, one in zip(allowed, shown, strict=True):
+            left -= _cost(one)
+            if left < 0 or not _alike(words, tool):
+                break
+            offered.append(one)
         return tuple(offered)
 
     async def make(self, step_id: str, number: str, call: ToolCall) -> tuple[dict[str, Any], str]:
@@ -112,8 +122,31 @@ class Calls:
         return _MOST_CHARS if window is None else min(_MOST_CHARS, max(200, window * 3 // 4))
 
 
+def _cost(tool: EngineTool) -> int:
+    """Tokens that a template takes to describe the tool, estimated."""
+    function = {"name": tool.name, "description": tool.description}
+    shown = {"type": "function", "function": {**function, "parameters": dict(tool.parameters)}}
+    return estimate(orjson.dumps(shown, default=str).decode())
+
+
+def _alike(words: set[str], tool: Tool) -> int:
+    return len(words & _words(f"{tool.name} {tool.description}"))
+
+
 def _words(text: str) -> set[str]:
-    return {word for word in re.split(r"[\W_]+", text.casefold()) if len(word) > 2}
+    """The beginnings of its words, and whether there are numbers in it."""
+    found = re.split(r"[\W_]+", text.casefold())
+    words = {word[:_STEM] for word in found if len(word) > 2 and not word.isdigit()}
+    return words - _COMMON | ({"0"} if any(word.isdigit() for word in found) else set())
+
+
+def sendable(call: ToolCall) -> ToolCall:
+    """The call as an engine can be told of it: arguments that are no JSON would be refused."""
+    try:
+        _arguments(call)
+    except ToolFailed:
+        return replace(call, arguments="{}")
+    return call
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

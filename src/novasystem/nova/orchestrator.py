@@ -15,7 +15,8 @@ from novasystem.nova.entries import Entry
 from novasystem.nova.limits import Spent
 from novasystem.nova.plan import Step, as_steps, named_in, shown, with_dependents
 from novasystem.nova.progress import Progress
-from novasystem.nova.speaking import Speaker, Task
+from novasystem.nova.speaking import Speaker
+from novasystem.nova.tasks import Task
 from novasystem.runs.context import RunContext
 
 __all__ = ["Orchestrator"]

@@ -2,12 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
-
-import orjson
 
 from novasystem.engines.events import Finished, FinishReason, TextDelta, ToolCallDelta, Usage
 from novasystem.engines.registry import Registry
@@ -22,32 +20,22 @@ from novasystem.engines.requests import (
 )
 from novasystem.errors import ContextLengthExceeded, FencedOut, NovaError, StorageUnavailable
 from novasystem.nova.agents import Agent
-from novasystem.nova.calling import MAX_TURNS, Calls
+from novasystem.nova.calling import MAX_TURNS, Calls, sendable
+from novasystem.nova.checking import checker
 from novasystem.nova.conversation import Conversation
 from novasystem.nova.entries import Entry
 from novasystem.nova.limits import Spent
 from novasystem.nova.meter import Meter, used
 from novasystem.nova.progress import Progress
+from novasystem.nova.tasks import Task, Work, begun
 from novasystem.runs.context import RunContext
 from novasystem.storage.ids import new_id
 
-__all__ = ["Speaker", "Task"]
+__all__ = ["Speaker"]
 
 _ATTEMPTS = 3
 _HALVINGS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What one agent is asked to do: ``work`` is the message that it gets."""
-
-    step_id: str
-    agent: Agent
-    work: str
-    round: int = 1
-    number: int | None = None
-    title: str | None = None
-    depends_on: tuple[int, ...] | None = None
+_FAILED_CALLS = 3
 
 
 @dataclass(slots=True)
@@ -55,54 +43,6 @@ class _Said:
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
     reason: FinishReason = "stop"
-
-
-@dataclass(slots=True)
-class _Work:
-    """A step in progress: what its entry will say."""
-
-    task: Task
-    model: str
-    began_s: float = field(default_factory=time.perf_counter)
-    text: list[str] = field(default_factory=list)
-    prompt_tokens: int | None = 0
-    completion_tokens: int | None = 0
-    first_s: float | None = None
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-    offered: list[str] | None = None
-    data: Mapping[str, Any] | None = None
-
-    def count(self, usage: Usage | None) -> None:
-        """An engine that does not say once leaves the whole unknown."""
-        for name in ("prompt_tokens", "completion_tokens"):
-            more = None if usage is None else getattr(usage, name)
-            known = getattr(self, name)
-            setattr(self, name, None if known is None or more is None else known + more)
-
-    def entry(self, **said: Any) -> Entry:
-        task = self.task
-        return Entry(
-            step_id=task.step_id,
-            agent=task.agent.name,
-            purpose=task.agent.purpose,
-            text="".join(self.text),
-            model=self.model,
-            round=task.round,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            seconds=round(time.perf_counter() - self.began_s, 4),
-            first_s=self.first_s,
-            number=task.number,
-            title=task.title,
-            input=task.work,
-            data=self.data,
-            depends_on=task.depends_on,
-            tools=tuple(self.tools),
-            attempts=tuple(self.attempts) or None,
-            offered=tuple(self.offered) if self.offered else None,
-            **said,
-        )
 
 
 class Speaker:
@@ -134,7 +74,7 @@ class Speaker:
         self._before = before
         self._model = model
         self._sampling = sampling
-        self._working: dict[str, _Work] = {}
+        self._working: dict[str, Work] = {}
         self.entries: dict[str, Entry] = dict(before.entries)
         """All that are done, in the order of their end."""
         self.first_token_s: float | None = None
@@ -149,9 +89,9 @@ class Speaker:
         done = self.entries.get(task.step_id)
         if done is not None:
             return done
-        work = _Work(task, task.agent.model or self._model)
+        work = Work(task, task.agent.model or self._model)
         index = len(self.entries) + len(self._working)
-        self._context.emit("step_begun", _begun(task, work.model, index))
+        self._context.emit("step_begun", begun(task, work.model, index))
         self._working[task.step_id] = work
         entry = await self._carried_out(work)
         del self._working[task.step_id]
@@ -172,7 +112,7 @@ class Speaker:
             await self.done(work.entry(status="cancelled", error=error))
         self._working.clear()
 
-    async def _carried_out(self, work: _Work) -> Entry:
+    async def _carried_out(self, work: Work) -> Entry:
         agent = work.task.agent
         try:
             began = await self._meter.read(work.model)
@@ -194,11 +134,11 @@ class Speaker:
             said = {"code": error.code, "message": str(error)}
             return work.entry(status="failed", error=said)
 
-    async def _filled(self, work: _Work) -> Entry:
+    async def _filled(self, work: Work) -> Entry:
         """An agent that fills a schema: asked again, twice at most, for what does not fit."""
         agent = work.task.agent
         assert agent.schema is not None
-        check = _checker(agent.schema)
+        check = checker(agent.schema)
         more: tuple[Message, ...] = ()
         error = ""
         for attempt in range(_ATTEMPTS):
@@ -221,10 +161,10 @@ class Speaker:
         message = f"The agent '{agent.name}' gave no valid JSON, asked {_ATTEMPTS} times: {error}"
         return work.entry(status="failed", error={"code": "malformed_output", "message": message})
 
-    async def _said(self, work: _Work) -> Entry:
+    async def _said(self, work: Work) -> Entry:
         """An agent that answers in words, and calls tools before."""
         task = work.task
-        tools = await self._calls.offered(task.agent, work.model, f"{task.title or ''} {task.work}")
+        tools = await self._calls.offered(task.agent, work.model, task.title or task.work)
         work.offered = [tool.name for tool in tools]
         more: tuple[Message, ...] = ()
         turn = 0
@@ -232,7 +172,8 @@ class Speaker:
             more += await self._called(work, turn, told)
             turn += 1
         while True:
-            said = await self._generate(work, more, tools if turn < MAX_TURNS else ())
+            tools = tools if turn < MAX_TURNS and not _gives_up(work.tools) else ()
+            said = await self._generate(work, more, tools)
             if not said.calls:
                 break
             told = {
@@ -254,10 +195,11 @@ class Speaker:
             )
         return work.entry()
 
-    async def _called(self, work: _Work, turn: int, told: Mapping[str, Any]) -> tuple[Message, ...]:
+    async def _called(self, work: Work, turn: int, told: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that stand for calls and their results."""
         asked = tuple(ToolCall(c["id"], c["name"], c["arguments"]) for c in told["calls"])
-        messages = [Message("assistant", told["text"], tool_calls=asked)]
+        said = tuple(map(sendable, asked))
+        messages = [Message("assistant", told["text"], tool_calls=said)]
         for index, call in enumerate(asked):
             result, text = await self._calls.make(work.task.step_id, f"{turn}.{index}", call)
             work.tools.append(result)
@@ -266,7 +208,7 @@ class Speaker:
 
     async def _generate(
         self,
-        work: _Work,
+        work: Work,
         more: tuple[Message, ...],
         tools: tuple[Tool, ...] = (),
         *,
@@ -312,7 +254,7 @@ class Speaker:
             return None
         return JsonOutput(agent.schema, agent.name)
 
-    async def _read(self, work: _Work, request: GenerateRequest) -> _Said:
+    async def _read(self, work: Work, request: GenerateRequest) -> _Said:
         said = _Said()
         usage: Usage | None = None
         calls: dict[int, list[str]] = {}
@@ -345,36 +287,7 @@ class Speaker:
         return said
 
 
-def _begun(task: Task, model: str, index: int) -> dict[str, Any]:
-    return {
-        "step_id": task.step_id,
-        "agent": task.agent.name,
-        "purpose": task.agent.purpose,
-        "model": model,
-        "round": task.round,
-        "index": index,
-        "number": task.number,
-        "title": task.title,
-        "depends_on": list(task.depends_on or ()),
-    }
-
-
-def _checker(schema: Mapping[str, Any]) -> Any:
-    """A function that gives what is wrong with a text, or the object that it is."""
-    # It takes as long to import as a small server to start.
-    from jsonschema import Draft202012Validator
-
-    validator = Draft202012Validator(schema)
-
-    def check(text: str) -> tuple[str, dict[str, Any] | None]:
-        try:
-            value = orjson.loads(text[text.find("{") : text.rfind("}") + 1] or text)
-        except orjson.JSONDecodeError as error:
-            return f"it is no JSON: {error}.", None
-        wrong = next(iter(validator.iter_errors(value)), None)
-        if wrong is not None:
-            where = wrong.json_path.removeprefix("$").removeprefix(".")
-            return f"{where + ': ' if where else ''}{wrong.message[:200]}.", None
-        return "", value
-
-    return check
+def _gives_up(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether its last calls all failed: it has to answer with what it has."""
+    last = results[-_FAILED_CALLS:]
+    return len(last) == _FAILED_CALLS and all("error" in one for one in last)
