@@ -13,11 +13,6 @@ from tests.nova.asking import ASK, asked, chain, entry, texts
 QUESTION = "What are A and B?"
 
 
-def team(door: Door, **more: object) -> dict[str, object]:
-    found: dict[str, object] = asked(door.port, QUESTION, mode="team", **more)
-    return found
-
-
 def test_a_team_plans_executes_checks_and_answers(door: Door, company: Company) -> None:
     answer = asked(door.port, QUESTION, mode="team")
     assert answer["status"] == "completed"
@@ -47,9 +42,9 @@ def test_every_schema_is_sent_to_the_engine_s_grammar(door: Door, company: Compa
 
 
 def test_another_plan_leads_to_another_answer(door: Door, company: Company) -> None:
-    before = team(door)["text"]
+    before = asked(door.port, QUESTION, mode="team")["text"]
     company.plays(planner=plan("Find C"))
-    after = team(door)["text"]
+    after = asked(door.port, QUESTION, mode="team")["text"]
     assert before != after
     assert after == "All: 1. Find C: <Find C>"
 

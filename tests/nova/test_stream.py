@@ -169,8 +169,8 @@ def test_a_cancel_stops_whoever_speaks(
         last = stream.rest()[-1]
     assert last.name == "done"
     assert last.json["status"] == "cancelled"
-    for one in company.asked(agent):
-        door.upstream.wait_for(lambda _, one=one: one.seen.client_left_at_ns or None)
+    speaking = [one.seen for one in company.asked(agent)]
+    door.upstream.wait_for(lambda _: all(seen.client_left_at_ns for seen in speaking))
     answer = ended(door.port, run_id)
     cut = entry(answer, step_id)
     assert (cut["status"], cut["text"]) == ("cancelled", "Well")
