@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from novasystem.benchmarks.stores.encode import encode
+from tests.benchmarks.stores.made import made
 from tests.cli.command import Command
 from tests.servers.answers import json_answer
 from tests.servers.scripted import ScriptedServer
@@ -108,6 +110,24 @@ def test_what_works_but_is_perhaps_not_meant_is_a_warning(well: Command) -> None
     assert found["port"][0]["detail"] == f"{port} on 127.0.0.1 is in use"
     assert found["environment"][0]["status"] == "warning"
     assert found["environment"][0]["hint"] == "Did you mean NOVA_OLLAMA_URL?"
+
+
+def test_benchmarks_that_wait_for_their_store_are_a_warning(well: Command) -> None:
+    folder = well.folder / "data" / "benchmarks" / "waiting" / "local"
+    folder.mkdir(parents=True)
+    (folder / "bench_1.json").write_bytes(encode(made()))
+    (folder / "bench_2.json").write_text("{")
+    here = well.having(NOVA_DATA_DIR=str(well.folder / "data"))
+    [check] = _examine(here)["benchmarks"]
+    assert check["status"] == "warning"
+    assert check["detail"].startswith("1 benchmark could not be stored")
+    # Nobody is there to ask.
+    down = here.having(
+        NOVA_BENCHMARK_STORE="mongo", NOVA_MONGO_URL="mongodb://u:secret@127.0.0.1:1/nova"
+    )
+    gone, waits = _examine(down, code=1)["benchmarks"]
+    assert (gone["status"], waits["status"]) == ("problem", "warning")
+    assert "secret" not in str(gone)
 
 
 def test_an_engine_without_a_model_is_a_warning_but_the_default_is_missed(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from novasystem.benchmarks.carrying import Carrier
     from novasystem.engines.registry import Registry
 
-__all__ = ["OWNER", "Local", "log_folder", "opened", "passing", "server_is_running"]
+__all__ = ["OWNER", "Local", "log_folder", "opened", "passing", "places_of", "server_is_running"]
 
 OWNER = "local"
 """Whose the benchmarks are that nobody logged in for."""
@@ -72,6 +72,12 @@ def log_folder(settings: Settings) -> Path:
     return settings.data_dir / "benchmarks" / "logs"
 
 
+def places_of(settings: Settings, database: Database) -> Places:
+    """Where the stores of the settings have their benchmarks."""
+    mongo_url = None if settings.mongo_url is None else settings.mongo_url.get_secret_value()
+    return Places(database, settings.data_dir / "benchmarks" / "stored", mongo_url)
+
+
 def server_is_running(settings: Settings) -> bool:
     """Whether a server works on the data of the settings now; not known of PostgreSQL's."""
     file = _file(find_database(settings))
@@ -86,9 +92,7 @@ async def opened(settings: Settings) -> AsyncIterator[Local]:
     ``ConfigurationError`` or ``StorageUnavailable`` where the store cannot be used.
     """
     database = find_database(settings)
-    mongo_url = None if settings.mongo_url is None else settings.mongo_url.get_secret_value()
-    places = Places(database, settings.data_dir / "benchmarks" / "stored", mongo_url)
-    store = find_store(settings.benchmark_store, places)
+    store = find_store(settings.benchmark_store, places_of(settings, database))
     try:
         if settings.benchmark_store == "sql":
             await asyncio.to_thread(_bring_up_to_date, database, settings)

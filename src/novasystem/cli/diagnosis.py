@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from novasystem.cli import checks, engine_checks
+from novasystem.cli.benchmark_checks import of_benchmarks
 from novasystem.cli.checks import Check, problem
 from novasystem.cli.failures import traced
 from novasystem.cli.session import opened, registry_of
@@ -60,6 +61,9 @@ async def _with_settings(settings: Settings, *, show: bool) -> list[Check]:
 async def _checks(settings: Settings) -> AsyncGenerator[Check]:
     for check in checks.of_settings(settings):
         yield check
+    async with aclosing(of_benchmarks(settings)) as found:
+        async for check in found:
+            yield check
     usable, missing = engine_checks.weights(settings)
     if missing is not None:
         yield missing
