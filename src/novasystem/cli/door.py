@@ -170,7 +170,8 @@ class _There:
             raise EngineUnavailable(
                 "nova",
                 f"The server at {self._server} does not answer: {said}.",
-                hint="Start it with 'nova serve'; '--server URL' says where another one listens.",
+                hint="'--server URL' says where it listens; another 'nova ask' that works on the "
+                "same data is to be waited for.",
             ) from error
 
 
