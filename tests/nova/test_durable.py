@@ -175,3 +175,22 @@ def test_a_call_that_was_interrupted_is_not_repeated(
     results = [m["content"] for m in told.messages if m["role"] == "tool"]
     assert results[0].startswith("error: The call 'r1.s1/0.0'")
     assert json.loads(results[1]) == {"looked": 1}
+
+
+def test_a_server_that_is_stopped_leaves_its_ask_to_the_next_start(
+    tmp_path: Path, scripted: ScriptedServer
+) -> None:
+    company = Company(scripted)
+    company.plays(**stalled("critic"))
+    settings = {**engine(scripted), "NOVA_SHUTDOWN_TIMEOUT_S": "0.1"}
+    body = {"prompt": QUESTION, "mode": "team", "stream": True}
+    with nova_server(tmp_path, settings) as server, opened(server.port, ASK, body) as stream:
+        run_id = stream.headers["x-run-id"]
+        until(stream, "token", "r1.critic")
+        server.process.terminate()
+        assert stream.rest()[-1].name == "error"
+    company.plays(planner=PLAN, executor=executor)
+    with nova_server(tmp_path, settings) as server:
+        answer = ended(server.port, run_id)
+    assert answer["text"] == RESULT
+    assert [one.agent for one in company.acted] == ["critic", "closer"]

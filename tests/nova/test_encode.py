@@ -21,8 +21,12 @@ def run(status: Any = "in_progress") -> Run:
     )  # fmt: skip
 
 
-def event(seq: int, type_: str, *, committed: bool = False, **data: Any) -> Event:
-    return Event(seq, type_, data, 1000 + seq, committed)
+def event(seq: int, type_: str, **data: Any) -> Event:
+    return Event(seq, type_, data, 1000 + seq, False)
+
+
+def stored(seq: int, type_: str, **data: Any) -> Event:
+    return event(seq, type_, **data)._replace(committed=True)
 
 
 def begins(seq: int, step_id: str) -> Event:
@@ -55,7 +59,7 @@ async def sent(
     return frames
 
 
-END = event(99, "status", committed=True, status="completed")
+END = stored(99, "status", status="completed")
 
 
 async def test_what_must_be_stored_waits_and_holds_up_what_follows() -> None:
@@ -89,14 +93,14 @@ async def test_what_must_be_stored_waits_and_holds_up_what_follows() -> None:
 async def test_what_was_never_stored_is_taken_back() -> None:
     frames = await sent(
         [
-            event(2, "begun", committed=True, **BEGUN),
+            stored(2, "begun", **BEGUN),
             begins(3, "a"),
             event(4, "token", step_id="a", text="kept "),
             Committed(4),
             event(5, "token", step_id="a", text="lost"),
             done(6, "a", "kept lost"),
             Rewound(4),
-            event(5, "restarted", committed=True),
+            stored(5, "restarted"),
             begins(6, "a"),
             event(7, "token", step_id="a", text="anew"),
             END,
@@ -116,7 +120,7 @@ async def test_what_was_never_stored_is_taken_back() -> None:
 
 async def test_who_comes_back_is_first_shown_all_that_was_shown() -> None:
     known = [
-        event(2, "begun", committed=True, **BEGUN),
+        stored(2, "begun", **BEGUN),
         begins(3, "a"),
         done(4, "a", "A"),
         begins(5, "b"),

@@ -75,8 +75,10 @@ def _plain(title: str) -> str:
 def _who(title: str, executors: Mapping[str, Agent]) -> tuple[str, str]:
     """The agent that the step names at its beginning, or whose words it has."""
     named = _SAYS_WHO.match(title)
-    if named is not None and named[1].casefold() in executors:
-        return named[1].casefold(), named[2].strip()
+    if named is not None:
+        for name in executors:
+            if name.casefold() == named[1].casefold():
+                return name, named[2].strip()
     words = set(re.findall(r"\w+", title.casefold()))
     for name, agent in executors.items():
         if words & {word.casefold() for word in agent.words}:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -76,12 +77,12 @@ async def ask(request: Request) -> Response:
         body.parameters.seed,
         body.parameters.limits(),
     )
-    begun = nova.ask(owner_of(request), session_id, question, run_id=run_id)
+    begin = partial(nova.ask, owner_of(request), session_id, question, run_id=run_id)
     headers = {"x-run-id": run_id}
     if body.stream:
 
         async def stream() -> AsyncGenerator[bytes, None]:
-            run = await begun
+            run = await begin()
             async with aclosing(_events(nova, run, include_chain=body.include_chain)) as events:
                 async for event in events:
                     yield event
@@ -89,7 +90,7 @@ async def ask(request: Request) -> Response:
         return _streamed(request, stream(), headers)
 
     async def whole() -> bytes:
-        run = await nova.finished(await begun)
+        run = await nova.finished(await begin())
         if run.error is not None:
             failed = RunFailed(run.error["code"], run.error["message"])
             failed.hint = f"GET /api/nova/asks/{run.id} shows how far it came."
