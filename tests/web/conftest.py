@@ -6,10 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.servers.nova import NovaServer, nova_server
 from tests.web.browser import opened
+
+# A busy machine is slow and not wrong.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

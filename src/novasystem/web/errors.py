@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from novasystem.errors import NovaError, Unauthenticated
 from novasystem.http.errors import status_of
+from novasystem.unexpected import InternalError
 from novasystem.web.rendering import render
 
 __all__ = ["error_page"]
@@ -39,9 +40,10 @@ def error_page(request: Request, error: NovaError) -> Response:
     title = _TITLES.get(status)
     if title is None:
         title = "Something went wrong" if status >= 500 else HTTPStatus(status).phrase
-    view = ErrorView(
-        status, title, error.message, error.hint, request.scope.get("nova.request_id", "")
-    )
+    # Of what nobody foresaw, the message itself names the id.
+    foreseen = error.code != InternalError.code
+    request_id = request.scope.get("nova.request_id", "") if foreseen else ""
+    view = ErrorView(status, title, error.message, error.hint, request_id)
     return render(request, "error.html", view, status=status)
 
 

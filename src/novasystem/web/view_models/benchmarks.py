@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from novasystem.benchmarks.plan import Mode
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.reports.words import line, rate, seconds
 from novasystem.engines.protocol import Model
@@ -54,7 +55,7 @@ class BenchmarksView:
     most_chars: int
     models: tuple[Choice, ...] | None
     recent: tuple[Entry, ...]
-    modes: Mapping[str, str]
+    modes: Mapping[Mode, str]
     opened: ResultView | None = None
     problem: str = ""
 

@@ -2,9 +2,11 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import orjson
 
 from novasystem.benchmarks.comparison import (
     AnswerPair,
@@ -13,6 +15,7 @@ from novasystem.benchmarks.comparison import (
     MetricComparison,
     ModelComparison,
 )
+from novasystem.benchmarks.differences import Condition as Compared
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.reports.words import gone, line, plain, rate, seconds, share
 from novasystem.web.view_models.benchmarks import title
@@ -80,6 +83,7 @@ class ModelView:
     requests: str
     rows: tuple[MetricRow, ...]
     more: tuple[MetricRow, ...]
+    reasons: tuple[str, ...]
     questions: tuple[Question, ...]
     agreement: str
 
@@ -119,21 +123,48 @@ class CompareView:
                 _side(one, letter) for one, letter in zip(benchmarks, letters, strict=True)
             ),
             modes=_modes(benchmarks),
-            conditions=tuple(
-                Condition(
-                    f"{line(one.model, 40)}: {one.what}" if one.model else one.what,
-                    tuple(gone if value is None else line(value, 120) for value in one.values),
-                )
-                for one in found.conditions
-            ),
+            conditions=tuple(row for one in found.conditions for row in _conditions(one)),
             models=tuple(_model(one, letters) for one in found.models),
             notes=tuple(notes),
-            footnote=(
-                f"Each is held against A. A difference counts from {share(found.minimum_effect)} "
-                f"on, and {share(found.run_to_run)} lie between any two runs; p values are "
-                f"corrected for {found.tests} tests."
-            ),
+            footnote=_footnote(found),
         )
+
+
+def _footnote(found: Comparison) -> str:
+    told = f"Each is held against A. A difference counts from {share(found.minimum_effect)} on."
+    if found.tests:
+        told += f" The p values are corrected for {found.tests} tests."
+    return told
+
+
+def _conditions(one: Compared) -> Iterator[Condition]:
+    """A row; of what has parts, such as parameters, one for each part that differs."""
+    name = f"{line(one.model, 40)}: {one.what}" if one.model else one.what.replace("_", " ")
+    parts = [_parts(value) for value in one.values]
+    if all(part is None for part in parts) or any(
+        part is None and value is not None for part, value in zip(parts, one.values, strict=True)
+    ):
+        yield Condition(
+            name, tuple(gone if value is None else line(value, 120) for value in one.values)
+        )
+        return
+    for key in dict.fromkeys(key for part in parts for key in part or {}):
+        found = [(part or {}).get(key) for part in parts]
+        if any(value != found[0] for value in found):
+            shown = (gone if value is None else line(_text(value), 120) for value in found)
+            yield Condition(f"{name}: {key}", tuple(shown))
+
+
+def _parts(value: str | None) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(value or "")
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _letter(number: int) -> str:
@@ -164,9 +195,7 @@ def _modes(benchmarks: Sequence[Benchmark]) -> tuple[Condition, ...]:
         ("Overhead", [seconds(one.overhead_s) for one in found]),
         ("Failed requests", [f"{one.failed_requests} of {one.requests}" for one in found]),
     )
-    return tuple(
-        Condition(name, tuple(values)) for name, values in rows if set(values) != {gone}
-    )
+    return tuple(Condition(name, tuple(values)) for name, values in rows if set(values) != {gone})
 
 
 def _model(one: ModelComparison, letters: Sequence[str]) -> ModelView:
@@ -189,9 +218,16 @@ def _model(one: ModelComparison, letters: Sequence[str]) -> ModelView:
         requests=counts,
         rows=tuple(map(_row, first)),
         more=tuple(map(_row, more)),
+        reasons=_reasons(first or more),
         questions=tuple(_question(pair, letters) for pair in one.answers[:_MOST_ANSWERS]),
         agreement=f"Answers that A had too: {', '.join(shares)}." if shares else "",
     )
+
+
+def _reasons(metrics: Sequence[MetricComparison]) -> tuple[str, ...]:
+    """Why there is no evidence, each reason once."""
+    found = (each.reason for one in metrics for each in one.differences if each.reason)
+    return tuple(f"No evidence: {line(reason)}." for reason in dict.fromkeys(found))
 
 
 def _row(one: MetricComparison) -> MetricRow:
