@@ -16,13 +16,14 @@ from tests.web.browser import axe_problems, opened, screenshots, scrolls_sideway
 from tests.web.payloads import PAYLOADS
 from tests.web.relay import relay
 
+PATIENT = {"NOVA_HEARTBEAT_S": "5", "NOVA_BETWEEN_TOKENS_TIMEOUT_S": "60"}
 HELLO = "What is 2+3?"
 
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A server before an engine whose words a test decides."""
-    with open_door(tmp_path_factory.mktemp("door"), {"NOVA_HEARTBEAT_S": "5"}) as one:
+    with open_door(tmp_path_factory.mktemp("door"), PATIENT) as one:
         yield one
 
 

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from novasystem.web import (
+    ask_pages,
     assets,
     benchmarks_pages,
     chat_pages,
@@ -20,6 +21,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     history_pages.router,
     compare_pages.router,
     chat_pages.router,
+    ask_pages.router,
     login_pages.router,
     system_pages.router,
 )
