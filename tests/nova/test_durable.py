@@ -140,6 +140,54 @@ def test_killed_again_and_again_it_comes_to_its_end(company: Company, servers: C
     assert len(answer["chain_of_thought"]) == 6
 
 
+def test_each_entry_is_stored_before_the_next_agent_is_asked(
+    company: Company, servers: Crashing
+) -> None:
+    stored: dict[str, list[str]] = {}
+
+    def looking(agent: str, line: Line) -> Play:
+        def say(work: str) -> Line:
+            (newest,) = ask(servers.port, "GET", "/api/runs?kind=nova&limit=1").json["data"]
+            stored[agent] = chain(read(servers.port, newest["id"]))
+            return line
+
+        return say
+
+    company.plays(
+        planner=looking("planner", plan("Find A")),
+        executor=looking("executor", "<A>"),
+        critic=looking("critic", verdict(True)),
+        closer=looking("closer", "A"),
+    )
+    ask(servers.port, "POST", ASK, {"prompt": QUESTION, "mode": "team"})
+    assert stored == {
+        "planner": [],
+        "executor": ["r1.plan"],
+        "critic": ["r1.plan", "r1.s1"],
+        "closer": ["r1.plan", "r1.s1", "r1.critic"],
+    }
+
+
+def test_a_call_that_was_made_is_not_made_again(company: Company, servers: Crashing) -> None:
+    """Killed while the executor says what it makes of a tool's result."""
+    call = Call("calculator", {"expression": "6 * 7"})
+    company.plays(planner=plan("Find 6 * 7"), executor=[call, Stalls()])
+    body = {"prompt": QUESTION, "mode": "team", "stream": True}
+    with opened(servers.port, ASK, body) as stream:
+        run_id = stream.headers["x-run-id"]
+        seen = until(stream, "token", "r1.s1")
+        assert [event.name for event in seen].count("tool") == 1
+        servers.kill()
+    company.plays(executor="<told>")
+    servers.start()
+    step = entry(ended(servers.port, run_id), "r1.s1")
+    assert [(one["name"], one["output"]) for one in step["tools"]] == [("calculator", "42")]
+    (told,) = company.asked("executor")
+    assert [m["content"] for m in told.messages if m["role"] == "tool"] == ["42"]
+    with opened(servers.port, f"/api/nova/asks/{run_id}/events") as stream:
+        assert [event.name for event in stream.rest()].count("tool") == 1
+
+
 def test_a_call_that_was_interrupted_is_not_repeated(
     tmp_path: Path, scripted: ScriptedServer
 ) -> None:
