@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
     from fastapi import FastAPI
 
-__all__ = ["Door", "opened_door"]
+__all__ = ["Door", "opened_door", "own_door"]
 
 _CONNECT_S = 5.0
 _WRONG = {400, 404, 413, 422}
@@ -35,8 +35,8 @@ class _Reply:
 
 
 class _Transport(Protocol):
-    def post(
-        self, path: str, body: Mapping[str, Any]
+    def request(
+        self, method: str, path: str, body: Mapping[str, Any]
     ) -> "contextlib.AbstractAsyncContextManager[_Reply]": ...
 
 
@@ -56,7 +56,8 @@ class Door:
         run_id = ""
         over = False
         try:
-            async with self._transport.post("/api/nova/ask", {**body, "stream": True}) as reply:
+            asked = self._transport.request("POST", "/api/nova/ask", {**body, "stream": True})
+            async with asked as reply:
                 if reply.status != 200:
                     over = True
                     raise await _refusal(reply)
@@ -79,9 +80,18 @@ class Door:
 
     async def _cancel(self, run_id: str) -> None:
         with contextlib.suppress(NovaError):
-            async with self._transport.post(f"/api/nova/asks/{run_id}/cancel", {}) as reply:
-                async for _ in reply.pieces:
-                    pass
+            await self._told("POST", f"/api/nova/asks/{run_id}/cancel")
+
+    async def delete(self, session_id: str) -> None:
+        """Take a session away, with all that was said in it."""
+        await self._told("DELETE", f"/api/nova/sessions/{session_id}")
+
+    async def _told(self, method: str, path: str) -> None:
+        async with self._transport.request(method, path, {}) as reply:
+            if reply.status >= 400:
+                raise await _refusal(reply)
+            async for _ in reply.pieces:
+                pass
 
 
 async def _refusal(reply: _Reply) -> NovaError:
@@ -109,6 +119,16 @@ def _failed(said: Mapping[str, Any]) -> NovaError:
 
 
 @asynccontextmanager
+async def own_door(settings: Settings) -> AsyncIterator[Door]:
+    """A door of our own, whose data are those of the settings."""
+    from novasystem.app import create_app
+
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield Door(_Here(app, _headers(settings)), "this process")
+
+
+@asynccontextmanager
 async def opened_door(settings: Settings, server: str | None) -> AsyncIterator[Door]:
     """The door at ``server``, else that of the server that works on the data of the settings, else
     one of our own, which is closed at the end."""
@@ -122,11 +142,8 @@ async def opened_door(settings: Settings, server: str | None) -> AsyncIterator[D
         async with _there(server.rstrip("/"), settings) as transport:
             yield Door(transport, server)
         return
-    from novasystem.app import create_app
-
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        yield Door(_Here(app, _headers(settings)), "this process")
+    async with own_door(settings) as door:
+        yield door
 
 
 def _headers(settings: Settings) -> dict[str, str]:
@@ -153,11 +170,15 @@ class _There:
         self._session = session
 
     @asynccontextmanager
-    async def post(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[_Reply]:
+    async def request(
+        self, method: str, path: str, body: Mapping[str, Any]
+    ) -> AsyncIterator[_Reply]:
         import aiohttp
 
         try:
-            async with self._session.post(self._server + path, data=orjson.dumps(body)) as answer:
+            async with self._session.request(
+                method, self._server + path, data=orjson.dumps(body)
+            ) as answer:
 
                 async def pieces() -> AsyncGenerator[bytes, None]:
                     async for piece in answer.content.iter_any():
@@ -183,7 +204,9 @@ class _Here:
         self._headers = {"host": "localhost", **headers}
 
     @asynccontextmanager
-    async def post(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[_Reply]:
+    async def request(
+        self, method: str, path: str, body: Mapping[str, Any]
+    ) -> AsyncIterator[_Reply]:
         data = orjson.dumps(body)
         sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         left = asyncio.Event()
@@ -205,7 +228,7 @@ class _Here:
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": "POST",
+            "method": method,
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),

@@ -16,6 +16,7 @@ from novasystem.cli.bench import app as bench
 from novasystem.cli.chat import chat
 from novasystem.cli.db import app as db
 from novasystem.cli.doctor import doctor
+from novasystem.cli.eval import evaluate
 from novasystem.cli.failures import exit_code, report
 from novasystem.cli.models import models
 from novasystem.cli.serve import serve
@@ -115,6 +116,22 @@ JSON: an object with text, chain_of_thought, metrics, session_id, run_id, model,
 status and limits_reached.
 """
 )(ask)
+app.command(
+    name="eval",
+    epilog="""\b
+Examples:
+  nova eval
+  nova eval -m llama3.2 --kind two-parts --kind three-parts
+  nova eval --questions mine.jsonl -o result.json
+
+\b
+No server is needed, and none is asked: the data are its own and gone at the end.
+A line of a file of questions: {"id": "sum", "prompt": "What is 2+3?", "expect": ["5"]}.
+It ends with code 3 where an ask failed, and 130 where it was cancelled.
+JSON: an object with model, questions, single and team (right, accuracy, tokens, seconds,
+with 95 % intervals), difference, kinds, verdict, and every answer.
+""",
+)(evaluate)
 app.command(
     epilog="""\b
 Examples:
