@@ -96,6 +96,22 @@ def test_a_step_that_fails_is_told_and_what_needs_it_is_left_out(
     assert "1. Find A: could not be done" in company.asked("closer")[0].work
 
 
+def test_a_step_that_another_round_mends_is_no_failure_any_more(
+    door: Door, company: Company
+) -> None:
+    tries = iter([Fails(), "<A>"])
+    company.plays(
+        executor=lambda work: next(tries) if "Step: Find A" in work else "<B>",
+        critic=[verdict(False, "The step was not done right: Find A"), verdict(True)],
+    )
+    answer = asked(door.port, QUESTION, mode="team")
+    assert entry(answer, "r1.s1")["status"] == "failed"
+    assert (answer["status"], answer["text"]) == (
+        "completed",
+        "All: 1. Find A: <A>\n2. Find B: <B>",
+    )
+
+
 def test_where_every_step_fails_so_does_the_ask(door: Door, company: Company) -> None:
     company.plays(executor=Fails())
     failed = ask(door.port, "POST", ASK, {"prompt": QUESTION, "mode": "team"})

@@ -176,6 +176,7 @@ class _Execution:
         told = [{**asdict(one), "session_id": str(UUID(one.thread_id))} for one in found]
         for one in told:
             del one["thread_id"]
+            one["created_at"] /= 1000
         self._context.emit("recalled", {"items": told})
         return list(told)
 

@@ -126,9 +126,13 @@ class Orchestrator:
                 + ".",
             )
         over = {step.number: asyncio.Event() for step in chosen}
-        async with asyncio.TaskGroup() as group:
-            for step in chosen:
-                group.create_task(self._step(step, round_, reason, over))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in chosen:
+                    group.create_task(self._step(step, round_, reason, over))
+        except ExceptionGroup as several:
+            # What ends the run is one of them, as it was raised.
+            raise several.exceptions[0] from None
         entries = list(self._entries.values())
         if entries and all(entry.status == "failed" and not entry.text for entry in entries):
             error = entries[0].error or {"code": "internal_error", "message": "No step was done."}
@@ -166,9 +170,6 @@ class Orchestrator:
                 entry = await self._ask(task)
             if entry.text or step.number not in self._entries:
                 self._entries[step.number] = entry
-            if entry.status == "failed":
-                said = (entry.error or {}).get("message", "")
-                self._spent.notes.append(f"Step {step.number} ({step.title}) failed: {said}")
         finally:
             if step.number in over:
                 over[step.number].set()
@@ -203,7 +204,15 @@ class Orchestrator:
             self._spent.notes.append(f"The results were not checked: {said}")
         return entry.data
 
+    def _note_failures(self) -> None:
+        """What no round could mend."""
+        for step, entry in self.results:
+            if entry.status == "failed":
+                said = (entry.error or {}).get("message", "")
+                self._spent.notes.append(f"Step {step.number} ({step.title}) failed: {said}")
+
     async def _close(self) -> str:
+        self._note_failures()
         if self._tokens_gone():
             return wording.partial(self.results)
         work = wording.join(self._question, self.results)
