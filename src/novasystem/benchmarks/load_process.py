@@ -43,7 +43,6 @@ from novasystem.benchmarks.resuming import done
 from novasystem.benchmarks.sample_log import Header, ModelState, SampleLog, read_log
 from novasystem.benchmarks.samples import Failure
 from novasystem.benchmarks.targets import Target
-from novasystem.benchmarks.worker import work
 
 __all__ = ["main"]
 
@@ -67,6 +66,8 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             if "worker" in given:
+                from novasystem.benchmarks.worker import work
+
                 runner.run(work(given["worker"], heard, words))
             else:
                 runner.run(_load(given, heard, words))

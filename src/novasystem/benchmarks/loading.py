@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -148,7 +148,7 @@ async def loading(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={k: v for k, v in os.environ.items() if not k.startswith("NOVA_")},
+        env=_environment(targets.values()),
         # Ctrl-C is for us: the load goes when we let it.
         start_new_session=True,
     )
@@ -170,6 +170,18 @@ async def loading(
         for task in hearing:
             task.cancel()
         await asyncio.gather(*hearing, return_exceptions=True)
+
+
+def _environment(targets: Iterable[Target]) -> dict[str, str]:
+    """What it inherits: not our settings, and nothing to load at its start that it does not need,
+    which together is a quarter of what a start costs."""
+    found = {k: v for k, v in os.environ.items() if not k.startswith("NOVA_")}
+    # They are looked for in the metadata of every package that is installed.
+    found["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    if not any(target.address.url.startswith("https:") for target in targets):
+        # The certificates of the world's authorities, which aiohttp reads when it is imported.
+        found["SSL_CERT_FILE"] = found["SSL_CERT_DIR"] = os.devnull
+    return found
 
 
 async def _after_a_death(pinned: Pinned, target: Target) -> Target:

@@ -63,7 +63,7 @@ class Target:
     kept: bool
 
     def connect(self) -> Engine:
-        return connect(self.engine, self.address)
+        return connect(self.engine, self.address, exact=True)
 
     def plain(self) -> dict[str, Any]:
         """As JSON, the key in it."""

@@ -7,13 +7,14 @@ from novasystem.engines.protocol import Address, Engine
 __all__ = ["connect"]
 
 
-def connect(name: str, address: Address) -> Engine:
-    """The engine called ``name`` that listens at ``address``.
+def connect(name: str, address: Address, *, exact: bool = False) -> Engine:
+    """The engine called ``name`` that listens at ``address``. ``exact``: for measuring, arrivals
+    are stamped at the socket.
 
     What we keep ourselves stays its keeper's: the engine made here cannot load or unload it.
     """
     if address.speaks == "ollama":
-        return OllamaEngine(name, address.url, api_key=address.api_key)
+        return OllamaEngine(name, address.url, api_key=address.api_key, exact=exact)
     return OpenAIEngine(
         name,
         address.url,
@@ -21,4 +22,5 @@ def connect(name: str, address: Address) -> Engine:
         flavour=address.flavour,
         unix_socket=address.unix_socket,
         reuse_connections=address.reuse,
+        exact=exact,
     )

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 import orjson
 
+from novasystem.engines.arriving import note_arrivals
 from novasystem.engines.reads import DRAIN_S, Reads, broken
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import (
@@ -74,7 +75,8 @@ class Transport:
 
     ``reuse``: whether connections are kept; llama.cpp's server closes each after a streamed answer
     although it announces that it will not. Where they are kept, a request that finds its connection
-    closed before any byte of an answer is sent once more, on a fresh one.
+    closed before any byte of an answer is sent once more, on a fresh one. ``exact``: arrivals are
+    stamped at the socket, read by read, which costs a little more.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         unix_socket: str | None = None,
         reuse: bool = True,
+        exact: bool = False,
     ) -> None:
         self.engine = engine
         self.where = unix_socket or base_url
@@ -92,6 +95,7 @@ class Transport:
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
         self._unix_socket = unix_socket
         self._reuse = reuse
+        self._exact = exact
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def get_json(self, path: str, limits: TimeLimits) -> Any:
@@ -191,6 +195,8 @@ class Transport:
                 connector = _UnixConnector(self._unix_socket, limit=0, force_close=fresh)
             else:
                 connector = _TcpConnector(limit=0, force_close=fresh)
+            if self._exact:
+                note_arrivals(connector, asyncio.get_running_loop())
             session = self._sessions[fresh] = aiohttp.ClientSession(
                 connector=connector,
                 headers=self._headers,

@@ -37,13 +37,14 @@ class OllamaEngine:
 
     kind = "ollama"
 
-    def __init__(self, name: str, address: str, *, api_key: str | None = None) -> None:
+    def __init__(
+        self, name: str, address: str, *, api_key: str | None = None, exact: bool = False
+    ) -> None:
         checked_address(address)
         self.name = name
         self._address = Address("ollama", address, api_key=api_key)
-        self._transport = Transport(
-            name, address, headers={"Authorization": f"Bearer {api_key}"} if api_key else None
-        )
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else None
+        self._transport = Transport(name, address, headers=headers, exact=exact)
         self.where = self._transport.where
         self._shown: dict[str, dict[str, Any]] = {}
 

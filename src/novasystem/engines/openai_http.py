@@ -119,7 +119,8 @@ class OpenAIEngine:
     """One OpenAI-compatible server.
 
     ``flavour``: a key of :data:`FLAVOURS`; ``None`` asks the server. ``tools``: "constrained" for
-    a server whose models answer prose where a tool call is required.
+    a server whose models answer prose where a tool call is required. ``exact`` as
+    :class:`~novasystem.engines.http.Transport` has it.
     """
 
     kind = "openai"
@@ -134,6 +135,7 @@ class OpenAIEngine:
         tools: Literal["native", "constrained"] | None = None,
         unix_socket: str | None = None,
         reuse_connections: bool = True,
+        exact: bool = False,
     ) -> None:
         root, self._prefix = split_address(address)
         self.name = name
@@ -146,6 +148,7 @@ class OpenAIEngine:
             headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
             unix_socket=unix_socket,
             reuse=reuse_connections,
+            exact=exact,
         )
         self.where = self._transport.where
         self._capabilities: dict[str, Capabilities] = {}

@@ -7,9 +7,11 @@ own, and one timer a request that looks at a deadline instead of being set anew 
 import asyncio
 import contextlib
 import time
+from collections import deque
 
 import aiohttp
 
+from novasystem.engines.arriving import Marks, marks_of
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import (
     EngineError,
@@ -59,6 +61,9 @@ class Reads:
         self._seen_token = False
         self._waiting_since: float | None = None
         self._waiting = False
+        self._marks = marks_of(response)
+        self._came = 0
+        self._held: deque[tuple[bytes, int]] = deque()
         self._timer = self._loop.call_at(self._deadline()[0], self._look)
 
     def token(self) -> None:
@@ -71,7 +76,14 @@ class Reads:
             self._timer = self._loop.call_at(self._deadline()[0], self._look)
 
     async def read(self) -> bytes:
-        """Whatever has arrived, at least one byte; ``b""`` at the end of the answer."""
+        """Whatever has arrived, at least one byte; ``b""`` at the end of the answer.
+
+        Where arrivals are noted at the socket, what came with one of its reads.
+        """
+        if self._held:
+            data, self.at_ns = self._held.popleft()
+            self.index += 1
+            return data
         if self._waiting_since is None:
             self._waiting_since = self._loop.time()
         self._waiting = True
@@ -83,12 +95,34 @@ class Reads:
             raise broken(self._engine, self._where, error) from error
         finally:
             self._waiting = False
-        self.at_ns = time.perf_counter_ns()
         self.index += 1
+        if self._marks and data:
+            return self._first_of(data, self._marks)
+        self.at_ns = time.perf_counter_ns()
+        self._came += len(data)
         return data
+
+    def _first_of(self, data: bytes, marks: Marks) -> bytes:
+        """What came with the first of the reads that brought ``data``; the others are held."""
+        begin = self._came
+        self._came = end = begin + len(data)
+        to, self.at_ns = marks.popleft()
+        if to >= end:
+            if to > end:
+                marks.appendleft((to, self.at_ns))
+            return data
+        first = data[: to - begin]
+        while to < end:
+            since = to
+            to, at_ns = marks.popleft() if marks else (end, time.perf_counter_ns())
+            self._held.append((data[since - begin : min(to, end) - begin], at_ns))
+        if to > end:
+            marks.appendleft((to, at_ns))
+        return first
 
     async def drain(self) -> None:
         """Read what follows the last frame, so that the connection can be used again."""
+        self._held.clear()
         if self._content.at_eof():
             return
         with contextlib.suppress(EngineError, TimeoutError):
