@@ -11,6 +11,7 @@ from novasystem.benchmarks import Plan, Prompt, run, run_async
 from novasystem.benchmarks.local import passing
 from novasystem.benchmarks.sample_log import Live, Record
 from novasystem.benchmarks.samples import Sample
+from novasystem.benchmarks.telemetry import MachineFigures
 from novasystem.errors import InvalidRequest
 from novasystem.settings import Settings, load_settings
 from tests.servers.answers import Stall, json_answer, openai_stream
@@ -36,7 +37,7 @@ def settings(scripted: ScriptedServer, tmp_path: Path) -> Settings:
 
 
 def test_a_plain_call_blocks_and_shows_every_record(settings: Settings, tmp_path: Path) -> None:
-    records: list[Record] = []
+    records: list[Record | MachineFigures] = []
     benchmark = run(PLAN, settings=settings, show=records.append, keep=False)
     assert benchmark.status == "completed"
     assert benchmark.results[0].metrics["e2e_s"].n == 3

@@ -1,10 +1,12 @@
 """What is archived and what is deleted, by age and by count."""
 
 import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from novasystem.benchmarks.logs import log_of, readings_of
 from novasystem.benchmarks.retention import archive, prune, restore
 from novasystem.benchmarks.stores import BenchmarkStore, Query
 from novasystem.benchmarks.stores.files import FileStore
@@ -47,23 +49,32 @@ async def test_by_age_and_by_count_either_is_enough(store: BenchmarkStore) -> No
     assert not await restore(store, "local", "bench_gone")
 
 
-async def test_pruned_is_gone_for_good(store: BenchmarkStore) -> None:
+async def test_pruned_is_gone_for_good(store: BenchmarkStore, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for n in (0, 9):
+        for path in (log_of(logs, f"bench_{n}"), readings_of(logs, f"bench_{n}")):
+            path.write_text("x")
     await archive(store, keep=5)
-    dry = await prune(store, keep=8, dry_run=True)
+    dry = await prune(store, logs=logs, keep=8, dry_run=True)
+    assert len(list(logs.iterdir())) == 4
     assert dry.ids == ("bench_1", "bench_0")
     assert len(await shown(store, archived=None)) == 11
-    done = await prune(store, keep=3, archived=True)
+    done = await prune(store, logs=logs, keep=3, archived=True)
+    # What the load saw and what the machine did has gone with it.
+    assert {path.name.partition(".")[0] for path in logs.iterdir()} == {"bench_9"}
     assert done.ids == ("bench_1", "bench_0")
     assert done.left == 3
     assert await shown(store, archived=None) == {*"23456789", "runs"}
     assert await store.samples("local", "bench_0") == []
-    await prune(store, keep=0)
+    await prune(store, logs=logs, keep=0)
+    assert list(logs.iterdir()) == []
     assert await shown(store, archived=None) == {"runs"}
     assert await store.get("other", "bench_0") is not None
 
 
-async def test_a_rule_that_says_nothing_is_refused(store: BenchmarkStore) -> None:
-    for act in (archive, prune):
+async def test_a_rule_that_says_nothing_is_refused(store: BenchmarkStore, tmp_path: Path) -> None:
+    for act in (archive, partial(prune, logs=tmp_path)):
         with pytest.raises(InvalidRequest):
             await act(store)
         with pytest.raises(InvalidRequest):

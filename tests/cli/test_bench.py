@@ -1,88 +1,31 @@
-"""``nova bench``, before an engine whose answers are scripted."""
+"""``nova bench``: benchmarks run, end, are compared, before an engine with scripted answers."""
 
 import json
 import re
 import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from novasystem.benchmarks.sample_log import End, read_log
-from novasystem.benchmarks.samples import Sample
-from novasystem.storage.database import Database, database_url
-from novasystem.storage.schema import SCHEMA
-from tests.cli.command import Command
-from tests.cli.preloaded import Preloaded, Starter, starter
+from tests.cli.benches import (
+    ANSWER,
+    COMPLETIONS,
+    USAGE,
+    asked,
+    bench,
+    listed,
+    logged,
+    measure,
+    shown,
+    until,
+    until_asked,
+    waiting,
+)
+from tests.cli.preloaded import Preloaded
 from tests.servers.answers import Stall, json_answer, openai_stream
-from tests.servers.nova import nova_server
-from tests.servers.scripted import ScriptedServer, Seen
+from tests.servers.scripted import ScriptedServer
 
-COMPLETIONS = "/v1/chat/completions"
-USAGE = {"prompt_tokens": 8, "completion_tokens": 3, "total_tokens": 11}
-ANSWER = ["2+2 ", "is ", "4."]
-
-
-@pytest.fixture(scope="module")
-def waiting() -> Iterator[Starter]:
-    with starter() as found:
-        yield found
-
-
-@pytest.fixture
-def bench(asking: Command, scripted: ScriptedServer, waiting: Starter) -> Preloaded:
-    scripted.on("POST", COMPLETIONS, openai_stream(ANSWER, usage=USAGE, pause_s=0.01))
-    return Preloaded(asking.folder, asking.environment, waiting)
-
-
-def measure(command: Command, *more: str, code: int = 0) -> dict[str, Any]:
-    arguments = ("run", "-p", "What is 2+2?", "--json", *more)
-    found: dict[str, Any] = json.loads(command.run("bench", *arguments, code=code).stdout)
-    return found
-
-
-def listed(command: Command, *more: str) -> list[str]:
-    found = json.loads(command.run("bench", "list", "--json", *more).stdout)
-    return [one["id"] for one in found]
-
-
-def shown(command: Command, asked: str = "last") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(command.run("bench", "show", asked, "--json").stdout)
-    return found
-
-
-def logged(command: Command) -> list[Sample]:
-    """What the one log holds, as it is."""
-    (path,) = (command.folder / "data/benchmarks/logs").glob("*.log")
-    return [one for one in read_log(path) if isinstance(one, Sample)]
-
-
-def until(fact: Any, within_s: float = 60.0) -> None:
-    end = time.monotonic() + within_s
-    while not fact():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
-
-
-def until_asked(
-    server: ScriptedServer, times: int, process: "subprocess.Popen[bytes] | None" = None
-) -> None:
-    """Wait until the engine was asked so often, by a process that is still there."""
-
-    def there() -> bool:
-        if process is not None and process.poll() is not None:
-            assert process.stderr is not None
-            raise AssertionError(process.stderr.read().decode())
-        return len(asked(server)) >= times
-
-    until(there, 120)
-
-
-def asked(server: ScriptedServer) -> list[Seen]:
-    return [seen for seen in server.seen if seen.path == COMPLETIONS]
+__all__ = ["bench", "waiting"]
 
 
 def test_a_benchmark_is_shown_kept_and_found(bench: Preloaded, scripted: ScriptedServer) -> None:
@@ -277,105 +220,10 @@ def test_compare_says_slower_of_a_model_that_was_slowed_and_ends_with_1(
     assert "two or more" in bench.run("bench", "compare", "last", "last", code=2).stderr
 
 
-def test_reports_by_flag_and_by_the_file_s_ending(bench: Preloaded) -> None:
-    id_ = measure(bench, "--repeat", "2")["id"]
-    bench.run("bench", "report", "last", "-o", "report.html")
-    assert "<html" in (bench.folder / "report.html").read_text()
-    bench.run("bench", "report", id_, "-o", "one.samples.csv")
-    assert len((bench.folder / "one.samples.csv").read_text().splitlines()) == 4
-    assert bench.run("bench", "report", id_, "--markdown").stdout.startswith("# ")
-    assert "MODEL" in bench.run("bench", "report", id_).stdout
-    wrong = bench.run("bench", "report", id_, "-o", "report.docx", code=2)
-    assert ".html" in wrong.stderr
-    names = bench.run("bench", "export", "--folder", "out").stdout.split()
-    assert names == [f"out/{id_}.json"]
-    exported = json.loads((bench.folder / names[0]).read_text())
-    assert exported["benchmark"]["id"] == id_
-    assert len(exported["samples"]) == 3
-
-
-def test_the_list_is_filtered_sorted_and_paged(bench: Preloaded) -> None:
-    ids = [
-        measure(bench, "--name", name, "--warm-up", "0")["id"] for name in ("apple", "pear", "plum")
-    ]
-    assert listed(bench) == ids[::-1]
-    assert listed(bench, "--ascending", "--limit", "1", "--offset", "1") == [ids[1]]
-    assert listed(bench, "--text", "pear") == [ids[1]]
-    assert listed(bench, "--status", "failed") == []
-    assert listed(bench, "--since", "1h", "--model", "scripted") == ids[::-1]
-    assert listed(bench, "--until", "2020-01-31") == []
-    assert "'--offset 1' shows" in bench.run("bench", "list", "--limit", "1").stderr
-    assert "no time" in bench.run("bench", "list", "--since", "soon", code=2).stderr
-    assert "no status" in bench.run("bench", "list", "--status", "odd", code=2).stderr
-    # Archived, brought back, deleted.
-    dry = bench.run("bench", "archive", "--keep", "1", "--dry-run")
-    assert dry.stdout.split() == ids[1::-1]
-    assert listed(bench) == ids[::-1]
-    bench.run("bench", "archive", "--keep", "1")
-    assert listed(bench) == [ids[2]]
-    assert listed(bench, "--archived") == ids[1::-1]
-    bench.run("bench", "archive", "--restore", ids[1])
-    assert listed(bench) == ids[:0:-1]
-    assert "--yes" in bench.run("bench", "prune", "--archived", "--keep", "0", code=2).stderr
-    bench.run("bench", "prune", "--archived", "--keep", "0", "--yes")
-    assert listed(bench, "--archived") == []
-    bench.run("bench", "delete", "--yes", ids[1], ids[2])
-    assert listed(bench) == []
-    assert list((bench.folder / "data/benchmarks/logs").iterdir()) == []
-
-
-def test_an_id_that_is_not_there_is_told_from_one_that_cannot_be(bench: Preloaded) -> None:
-    assert "No benchmark found" in bench.run("bench", "show", "last", code=2).stderr
-    assert "No benchmark found" in bench.run("bench", "show", "bench_0", code=2).stderr
-    assert "cannot be the id" in bench.run("bench", "show", "../x", code=2).stderr
-
-
 def test_plans_are_saved_and_run_again(bench: Preloaded) -> None:
     first = measure(bench, "--repeat", "2", "--seed", "7", "--save-plan", "plan.toml")
     again = json.loads(bench.run("bench", "run", "--plan", "plan.toml", "--json").stdout)
     assert again["plan"] == first["plan"]
-
-
-def test_the_older_design_s_files_are_taken_in(bench: Preloaded) -> None:
-    old = bench.folder / "old"
-    old.mkdir()
-    (old / "benchmark_20250131_120000.json").write_text(
-        json.dumps(
-            {
-                "timestamp": "2025-01-31T12:00:00",
-                "prompt": "Hello",
-                "results": [{"model": "llama3", "success": True, "response": "Hi"}],
-            }
-        )
-    )
-    (old / "benchmark_broken.json").write_text("{")
-    done = bench.run("bench", "import", "old", code=1)
-    assert "Passed over 'benchmark_broken.json'" in done.stderr
-    assert listed(bench) == done.stdout.split()
-    assert "1 were there already" in bench.run("bench", "import", "old", code=1).stderr
-
-
-@pytest.mark.parametrize("store", ["sql", "files"])
-def test_a_server_on_the_same_data_sees_it_at_once(
-    bench: Preloaded, store: str, tmp_path: Path
-) -> None:
-    both = bench.having(NOVA_BENCHMARK_STORE=store)
-    with nova_server(tmp_path, both.environment):
-        made = measure(both, "--repeat", "2")
-        assert listed(both) == [made["id"]]
-    assert listed(both) == [made["id"]]
-
-
-def test_older_data_is_upgraded_after_a_backup(bench: Preloaded) -> None:
-    data = bench.folder / "data"
-    data.mkdir()
-    database = Database(database_url(None, data))
-    database.rebuild_now(lambda connection: SCHEMA.migrate(connection, SCHEMA.revisions[0]))
-    database.close()
-    assert listed(bench) == []
-    assert len(list((data / "backups").glob("*.zip"))) == 1
-    found = json.loads(bench.run("db", "info", "--json").stdout)
-    assert found["schema"] == SCHEMA.head
 
 
 @pytest.mark.parametrize(

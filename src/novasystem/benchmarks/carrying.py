@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from novasystem.benchmarks.logs import log_of, readings_of, remove
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.stores import BenchmarkStore
 from novasystem.engines.registry import Registry
-from novasystem.errors import InvalidRequest, ModelNotFound, NovaError
+from novasystem.errors import InvalidRequest, ModelNotFound, NovaError, StorageUnavailable
 from novasystem.storage.ids import new_id
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ class Carrier:
     _open: dict[str, "Work"] = field(default_factory=dict)
 
     def log_path(self, benchmark_id: str) -> Path:
-        return self.folder / f"{benchmark_id}.log"
+        return log_of(self.folder, benchmark_id)
 
     def readings_path(self, benchmark_id: str) -> Path:
-        return self.folder / f"{benchmark_id}.machine.json.gz"
+        return readings_of(self.folder, benchmark_id)
 
     async def complete(self, plan: Plan) -> Plan:
         """``plan`` with every model that it is about; those are all that can chat, where it names
@@ -108,9 +109,14 @@ class Carrier:
         work = Work(self, benchmark, show)
         self._open[benchmark.id] = work
         try:
-            return await work.carry_out()
+            ended = await work.carry_out()
         finally:
             del self._open[benchmark.id]
+        try:
+            # Where it could not be stored, a note says where it waits.
+            return await self.store.get(ended.owner_id, ended.id) or ended
+        except StorageUnavailable:
+            return ended
 
     async def current(self, benchmark: Benchmark) -> Benchmark:
         """``benchmark`` with the results of what has arrived, where it has not ended."""
@@ -164,6 +170,5 @@ class Carrier:
     async def delete(self, owner_id: str, benchmark_id: str) -> bool:
         found = await self.store.delete(owner_id, benchmark_id)
         if found:
-            for path in (self.log_path(benchmark_id), self.readings_path(benchmark_id)):
-                await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(remove, self.folder, benchmark_id)
         return found

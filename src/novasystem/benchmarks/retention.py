@@ -1,10 +1,13 @@
 """What is kept for how long: benchmarks are archived, or deleted for good, by age and by count."""
 
+import asyncio
 import dataclasses
 import datetime
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
+from novasystem.benchmarks.logs import remove
 from novasystem.benchmarks.records import BenchmarkStatus
 from novasystem.benchmarks.stores.protocol import BenchmarkStore
 from novasystem.benchmarks.stores.query import MOST, Query
@@ -50,6 +53,7 @@ async def archive(
 async def prune(
     store: BenchmarkStore,
     *,
+    logs: Path,
     owner_id: str = "local",
     before: datetime.datetime | None = None,
     keep: int | None = None,
@@ -58,11 +62,18 @@ async def prune(
 ) -> Retained:
     """Delete benchmarks and their samples for good; chosen as :func:`archive` does.
 
-    ``archived``: only those that are, only those that are not, or both.
+    ``logs``: the folder of their logs and of what the machine did, which go too. ``archived``: only
+    those that are, only those that are not, or both.
     """
     asked = Query(owner_id=owner_id, archived=archived, statuses=_ENDED, limit=MOST)
     ids, total = await _chosen(store, asked, before, keep)
-    done = ids if dry_run else [one for one in ids if await store.delete(owner_id, one)]
+    if dry_run:
+        return Retained(tuple(ids), total - len(ids), dry_run)
+    done = []
+    for one in ids:
+        if await store.delete(owner_id, one):
+            await asyncio.to_thread(remove, logs, one)
+            done.append(one)
     return Retained(tuple(done), total - len(done), dry_run)
 
 

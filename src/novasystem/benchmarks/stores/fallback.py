@@ -28,7 +28,7 @@ __all__ = ["FallbackStore", "waiting"]
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
-_PATIENCE_S = 2.0
+_PATIENCE_S = 10.0
 _GOING = {"queued", "running"}
 _WAITS = "It waits at"
 _Key = tuple[str, str]
@@ -186,7 +186,9 @@ class FallbackStore:
         except StorageUnavailable as error:
             if state.error is None:
                 await _log.aerror("the store of benchmarks is down", error=error.message)
-            state.error, state.at_s = error, time.monotonic()
+            # What cannot be read is not written either.
+            for one in (state, self._writing):
+                one.error, one.at_s = error, time.monotonic()
             raise
         if state.error is not None:
             state.error = None

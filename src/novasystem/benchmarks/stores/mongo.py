@@ -231,10 +231,14 @@ def _client(address: str, wait_ms: int) -> "AsyncMongoClient[Document]":
             "MongoDB needs a package that is not installed.",
             hint="Install it: pip install 'novasystem[mongo]'.",
         ) from error
+    waits = {"serverSelectionTimeoutMS": wait_ms, "connectTimeoutMS": wait_ms}
+    said = address.casefold()
+    # An address that says how long is right.
+    ours: dict[str, Any] = {
+        name: value for name, value in waits.items() if f"{name.casefold()}=" not in said
+    }
     try:
-        return AsyncMongoClient(
-            address, serverSelectionTimeoutMS=wait_ms, connectTimeoutMS=wait_ms, appname="nova"
-        )
+        return AsyncMongoClient(address, appname="nova", **ours)
     except (PyMongoError, ValueError, TypeError):
         # What it says may hold the password.
         raise ConfigurationError(

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import typer
 from novasystem.benchmarks import retention
 from novasystem.benchmarks.former import load_process, stop_load
 from novasystem.benchmarks.importing import import_folder
-from novasystem.benchmarks.local import OWNER, Local, server_is_running
+from novasystem.benchmarks.local import OWNER, Local, log_folder, server_is_running
 from novasystem.benchmarks.outcome import Parts, outcome
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.sample_log import read_log
@@ -144,21 +144,24 @@ def prune(
     yes: bool,
     as_json: bool,
 ) -> None:
-    only = True if archived else None
-
     async def work(local: Local) -> None:
-        done = await retention.prune(
-            local.store, owner_id=OWNER, before=before, keep=keep, archived=only, dry_run=True
-        )
+        def choose(*, dry: bool) -> Awaitable[retention.Retained]:
+            only = True if archived else None
+            return retention.prune(
+                local.store,
+                logs=log_folder(settings),
+                owner_id=OWNER,
+                before=before,
+                keep=keep,
+                archived=only,
+                dry_run=dry,
+            )
+
+        done = await choose(dry=True)
         if done.ids and not dry_run:
             if not yes:
                 await asyncio.to_thread(_ask_how_many, len(done.ids))
-            done = await retention.prune(
-                local.store, owner_id=OWNER, before=before, keep=keep, archived=only
-            )
-            for one in done.ids:
-                for path in (local.carrier.log_path(one), local.carrier.readings_path(one)):
-                    path.unlink(missing_ok=True)
+            done = await choose(dry=False)
         _say_retained("deleted", done, as_json=as_json)
 
     with_store(settings, work)
