@@ -1,7 +1,9 @@
 """An ask outlives its server: killed at every stage, it goes on behind its last stored step."""
 
 import json
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,14 @@ def test_each_entry_is_stored_before_the_next_agent_is_asked(
     }
 
 
+def is_quiet(servers: Crashing, run_id: str) -> bool:
+    counts = []
+    for _ in range(2):
+        counts.append(ask(servers.port, "GET", f"/api/runs/{run_id}").json["last_event"])
+        time.sleep(0.2)
+    return counts[0] == counts[1]
+
+
 def test_a_call_that_was_made_is_not_made_again(company: Company, servers: Crashing) -> None:
     """Killed while the executor says what it makes of a tool's result."""
     call = Call("calculator", {"expression": "6 * 7"})
@@ -177,6 +187,8 @@ def test_a_call_that_was_made_is_not_made_again(company: Company, servers: Crash
         run_id = stream.headers["x-run-id"]
         seen = until(stream, "token", "r1.s1")
         assert [event.name for event in seen].count("tool") == 1
+        # What is shown is stored a moment later: once nothing comes any more, all of it is.
+        eventually(partial(is_quiet, servers, run_id))
         servers.kill()
     company.plays(executor="<told>")
     servers.start()
