@@ -6,11 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from novasystem.assistants.records import Assistant
+from novasystem.runs import statements
+from novasystem.runs.records import Run
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.storage.paging import paged
-from novasystem.storage.tables import assistants
+from novasystem.storage.tables import assistants, runs
 
-__all__ = ["create", "delete", "find", "list_assistants", "update"]
+__all__ = ["create", "delete", "find", "list_assistants", "list_runs", "update"]
 
 
 def create(connection: Connection, owner_id: str, values: dict[str, Any]) -> Assistant:
@@ -54,6 +56,16 @@ def list_assistants(
     asked = sa.select(assistants).where(assistants.c.owner_id == owner_id)
     asked = paged(asked, assistants, limit=limit, ascending=ascending, after=after, before=before)
     return [Assistant(**row) for row in connection.execute(asked).mappings()]
+
+
+def list_runs(connection: Connection, owner_id: str, assistant_id: str, limit: int) -> list[Run]:
+    """The newest ``limit`` runs of an assistant, the newest first."""
+    asked = (
+        statements.RUN.where(runs.c.owner_id == owner_id, runs.c.assistant_id == assistant_id)
+        .order_by(runs.c.key.desc())
+        .limit(limit)
+    )
+    return [Run(**row) for row in connection.execute(asked).mappings()]
 
 
 def update(connection: Connection, key: int, values: dict[str, Any]) -> None:

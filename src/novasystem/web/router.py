@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from novasystem.web import (
     ask_pages,
     assets,
+    assistants_pages,
     benchmarks_pages,
     chat_pages,
     compare_pages,
@@ -22,6 +23,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     compare_pages.router,
     chat_pages.router,
     ask_pages.router,
+    assistants_pages.router,
     login_pages.router,
     system_pages.router,
 )

@@ -98,7 +98,7 @@ class ChatView:
         shown = "" if here is None else str(UUID(here.id))
         model = default_model if here is None else here.last.request.get("model", default_model)
         options = Options() if here is None else Options.of(here.last.request)
-        messages = () if talk is None else said(talk)
+        messages = () if talk is None else said(talk.items, talk.runs)
         return cls(
             entries=tuple(_entry(one, shown) for one in conversations),
             more_after=str(UUID(conversations[-1].id)) if more else "",
@@ -124,11 +124,11 @@ def choices(models: Mapping[str, Model], chosen: str) -> tuple[Choice, ...]:
     return tuple(found)
 
 
-def said(talk: Talk) -> tuple[Said, ...]:
-    """The messages of a part of a conversation; what is still being written is left out."""
-    answered = {item.run_id for item in talk.items if item.role == "assistant"}
-    shown = (item for item in talk.items if item.kind == "message" and not _open(item, talk.runs))
-    return tuple(_said(item, talk.runs.get(item.run_id or ""), answered) for item in shown)
+def said(items: Sequence[Item], runs: Mapping[str, Run]) -> tuple[Said, ...]:
+    """The messages among ``items``; what is still being written is left out."""
+    answered = {item.run_id for item in items if item.role == "assistant"}
+    shown = (item for item in items if item.kind == "message" and not _open(item, runs))
+    return tuple(_said(item, runs.get(item.run_id or ""), answered) for item in shown)
 
 
 def _open(item: Item, runs: Mapping[str, Run]) -> bool:
