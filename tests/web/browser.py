@@ -15,6 +15,7 @@ __all__ = ["Watched", "axe_problems", "opened", "screenshots", "scrolls_sideways
 
 Theme = Literal["light", "dark"]
 _AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+_OWN_LINES = re.compile("Failed to load resource|htmx:(sendAbort|afterRequest)")
 WIDTHS = {"wide": (1280, 900), "narrow": (360, 740)}
 
 
@@ -28,8 +29,9 @@ class Watched:
 
     def watch(self, page: Page, origin: str) -> None:
         def on_console(message: ConsoleMessage) -> None:
-            # A refused request is told by the page itself; it is the console's own line.
-            if message.type == "error" and "Failed to load resource" not in message.text:
+            # A refused request is told by the page itself, and one that was left off with a page
+            # that was left is none of it: these lines are the browser's and htmx's own.
+            if message.type == "error" and not _OWN_LINES.match(message.text):
                 self.complaints.append(message.text)
 
         def on_request(request: Request) -> None:
@@ -79,8 +81,8 @@ def opened(
     finally:
         context.close()
     wrong = [text for text in watched.complaints if not any(re.search(one, text) for one in allow)]
-    assert wrong == []
-    assert watched.foreign == []
+    assert not wrong, wrong
+    assert not watched.foreign, watched.foreign
 
 
 def axe_problems(page: Page) -> list[str]:

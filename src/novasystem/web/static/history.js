@@ -63,12 +63,16 @@ const FIGURES = {
 const place = $("#trend");
 let chart = null;
 let rows = [];
+let drawn = null;
 
 async function draw() {
   const form = new FormData($("#filters"));
   const asked = new URLSearchParams({ limit: "300" });
   if (form.get("model")) asked.set("model", form.get("model"));
   if (form.get("text")?.trim()) asked.set("text", form.get("text"));
+  // Another page or order of the same benchmarks: the lines stay as they are.
+  if (drawn === asked.toString()) return;
+  drawn = asked.toString();
   try {
     rows = await (await request("GET", `/api/benchmarks/history?${asked}`)).json();
   } catch (error) {
