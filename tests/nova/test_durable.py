@@ -14,6 +14,7 @@ from tests.nova.acting import Call, Company, Line, Play, Stalls, engine, plan, v
 from tests.nova.asking import ASK, chain, ended, entry, read, screen, texts, until
 from tests.nova.packaged import packaged
 from tests.servers.nova import nova_server
+from tests.servers.postgres import PostgresServer
 from tests.servers.scripted import ScriptedServer, scripted_server
 
 QUESTION = "What are A and B?"
@@ -254,3 +255,28 @@ def test_a_server_that_is_stopped_leaves_its_ask_to_the_next_start(
         answer = ended(server.port, run_id)
     assert answer["text"] == RESULT
     assert [one.agent for one in company.acted] == ["critic", "closer"]
+
+
+def test_on_postgresql_an_ask_goes_on_too(
+    company: Company, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    address = postgres.new_database("nova_killed")
+    settings = {**engine(company.server), "NOVA_DATABASE_URL": address}
+    company.plays(**stalled("executor"))
+    body = {"prompt": QUESTION, "mode": "team", "stream": True}
+    try:
+        with crashing(tmp_path, settings) as servers:
+            servers.start()
+            with opened(servers.port, ASK, body) as stream:
+                run_id = stream.headers["x-run-id"]
+                until(stream, "token", "r1.s3")
+                servers.kill()
+            company.plays(planner=PLAN, executor=executor)
+            servers.start()
+            answer = ended(servers.port, run_id)
+            assert answer["text"] == RESULT, servers.said
+            assert [one.agent for one in company.acted] == ["executor", "critic", "closer"]
+            listed = ask(servers.port, "GET", "/api/nova/sessions").json["data"]
+            assert [one["session_id"] for one in listed] == [answer["session_id"]]
+    finally:
+        postgres.drop_database("nova_killed")

@@ -1,6 +1,7 @@
 """The same ask as it happens: steps and tokens, ids on what is stored, watchers that come back."""
 
 import itertools
+import uuid
 
 import pytest
 
@@ -103,6 +104,17 @@ def test_a_client_that_leaves_does_not_stop_the_ask(door: Door, company: Company
     answer = ended(door.port, run_id)
     assert answer["status"] == "completed"
     assert chain(answer)[-1] == "close"
+
+
+def test_nor_does_one_that_waits_for_the_whole_answer(door: Door, company: Company) -> None:
+    company.plays(executor=Says("a b c", pause_s=0.2))
+    session = str(uuid.uuid4())
+    body = {**BODY, "stream": False, "session_id": session}
+    with pytest.raises(TimeoutError):
+        ask(door.port, "POST", ASK, body, timeout_s=0.3)
+    path = f"/api/nova/sessions/{session}"
+    (one,) = eventually(lambda: ask(door.port, "GET", path).json.get("asks"))
+    assert ended(door.port, one["run_id"])["status"] == "completed"
 
 
 def test_two_watch_one_ask(door: Door, company: Company) -> None:
