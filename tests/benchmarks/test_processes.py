@@ -36,6 +36,8 @@ MANY = {"max_tokens": 64}
         (16, 1, {"load": ConstantRate(rate_per_s=100, requests=900), "parameters": MANY}),
         (16, 4, {"load": RATE, "parameters": MANY}),
         (4, 3, {"load": RATE, "parameters": MANY}),
+        (2, 2, {"load": RATE, "parameters": MANY}),
+        (2, 1, {"load": ConstantRate(rate_per_s=250, requests=900), "parameters": MANY}),
         (1, 1, {"load": RATE, "parameters": MANY}),
         (16, 7, {"load": RATE, "parameters": MANY, "models": ("a", "b")}),
         (16, 4, {"load": RATE, "parameters": MANY, "models": ("a", "b"), "mode": "sequential"}),

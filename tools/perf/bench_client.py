@@ -71,6 +71,23 @@ class _Seen:
         sent = [sample.sent_ns or 0 for sample in self.samples]
         return (max(sent) - min(sent)) / 1e9
 
+    @property
+    def rate_per_s(self) -> float:
+        return (len(self.samples) - 1) / self.sent_s
+
+    @property
+    def late_ms(self) -> float:
+        late = [(sample.sent_ns or 0) - sample.scheduled_ns for sample in self.samples]
+        return statistics.mean(late) / 1e6
+
+    @property
+    def chunk_us(self) -> float:
+        return self.end.load_cpu_s / sum(sample.chunks for sample in self.samples) * 1e6
+
+    @property
+    def busiest(self) -> float:
+        return max(self.end.load_cpus_s, default=self.end.load_cpu_s) / self.span_s
+
 
 def client_one(stage: Stage, *, quick: bool) -> Figure:
     """One request after the other, 26 s of them."""
@@ -127,26 +144,43 @@ def client_many(stage: Stage, *, quick: bool) -> Figure:
 
 
 def client_open(stage: Stage, *, quick: bool) -> Figure:
-    """An open loop of 500 requests/s: some 650 answers under way, 32,000 tokens a second."""
+    """An open loop of 500 requests/s: some 650 answers under way, 32,000 tokens a second.
+
+    By one process and by two, in turn, since one alone is not enough for it on slow machines.
+    """
     rate = 500.0
-    requests = int(rate * (4 if quick else 15))
-    seen = _measured(stage, ConstantRate(rate_per_s=rate, requests=requests))
-    mean, p99 = _mean_p99(seen.ttft_ms)
-    achieved = (requests - 1) / seen.sent_s
-    late = [((s.sent_ns or 0) - s.scheduled_ns) / 1e6 for s in seen.samples]
-    table = [
-        Row("requests a second", [achieved]),
-        Row("first token beyond 50 ms, mean, ms", [mean - _FIRST_MS]),
-        Row("first token beyond 50 ms, p99, ms", [p99 - _FIRST_MS]),
-        Row("schedule delay, mean, ms", [statistics.mean(late)]),
-        *_cpu_rows(seen),
-    ]
+    requests = int(rate * (4 if quick else 8))
+    load = ConstantRate(rate_per_s=rate, requests=requests)
+    table: list[Row] = []
+    seen: dict[int, list[_Seen]] = {1: [], 2: []}
+    for _ in range(1 if quick else 3):
+        for processes, known in seen.items():
+            known.append(_measured(stage, load, processes=processes))
+    for processes, known in seen.items():
+        by = "one process" if processes == 1 else "two processes"
+        beyond = [_mean_p99(one.ttft_ms) for one in known]
+        table += [
+            Row(f"requests a second, {by}", [one.rate_per_s for one in known]),
+            Row("first token beyond 50 ms, mean, ms", [mean - _FIRST_MS for mean, _ in beyond]),
+            Row("first token beyond 50 ms, p99, ms", [p99 - _FIRST_MS for _, p99 in beyond]),
+            Row("schedule delay, mean, ms", [one.late_ms for one in known]),
+            Row("CPU of the load per chunk, µs", [one.chunk_us for one in known]),
+            Row("CPU of the busiest, of a core", [one.busiest for one in known]),
+            Row("event loop late, most, ms", [one.end.lag_ns / 1e6 for one in known]),
+        ]
+    pairs = zip(seen[1], seen[2], strict=True)
+    table.append(
+        Row("two reach, times one", [two.rate_per_s / one.rate_per_s for one, two in pairs])
+    )
+    # What is chosen for such a load on the two cores for which the limit is.
+    achieved = statistics.median(one.rate_per_s for one in seen[2])
+    mean = statistics.median(_mean_p99(one.ttft_ms)[0] for one in seen[2])
     checks = [
         Check("open loop: rate", achieved, 0.995 * rate, "1/s", at_most=False, enforced=False),
         Check("open loop: mean beyond the truth", mean - _FIRST_MS, 5, "ms", enforced=False),
     ]
     title = f"The benchmarker's client, an open loop of {rate:g} requests/s ({requests} requests)"
-    return Figure("client_open", title, "1/s, ms, s", table, checks)
+    return Figure("client_open", title, "1/s, ms, µs", table, checks)
 
 
 def client_decode(stage: Stage, *, quick: bool) -> Figure:
@@ -176,11 +210,10 @@ def client_decode(stage: Stage, *, quick: bool) -> Figure:
 
 
 def _cpu_rows(seen: _Seen) -> list[Row]:
-    chunks = sum(sample.chunks for sample in seen.samples)
     return [
         Row("CPU of the process, s", [seen.end.cpu_s]),
         Row("CPU of the load alone, s", [seen.end.load_cpu_s]),
-        Row("CPU of the load per chunk, µs", [seen.end.load_cpu_s / chunks * 1e6]),
+        Row("CPU of the load per chunk, µs", [seen.chunk_us]),
         Row("event loop late, most, ms", [seen.end.lag_ns / 1e6]),
         Row("wall clock, s", [seen.span_s]),
     ]
@@ -195,8 +228,8 @@ def _mean_p99(values: Sequence[float]) -> tuple[float, float]:
     return statistics.mean(values), sorted(values)[int(0.99 * (len(values) - 1))]
 
 
-def _measured(stage: Stage, load: LoadShape) -> _Seen:
-    plan = Plan(models=(_MODEL,), workload=Prompt(prompt="Hi."), load=load)
+def _measured(stage: Stage, load: LoadShape, *, processes: int = 1) -> _Seen:
+    plan = Plan(models=(_MODEL,), workload=Prompt(prompt="Hi."), load=load, processes=processes)
     engine = OpenAIEngine("upstream", stage.upstream.url, flavour="openai")
     seen = asyncio.run(_load(Pinned(_MODEL, _MODEL, engine), plan))
     wrong = [s for s in seen.samples if s.completion_tokens != _TOKENS or s.chunks < _TOKENS]

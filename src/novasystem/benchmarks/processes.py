@@ -26,6 +26,8 @@ __all__ = ["PER_PROCESS", "how_many", "processors"]
 
 PER_PROCESS = 10_000.0
 """Tokens a second that one process takes in with time to spare: some half of a core."""
+MOST_PER_PROCESS = 18_000.0
+"""What one takes in at most, on a slow machine: beyond it a load is late for certain."""
 _MOST = 16
 _TOKENS = 128
 _TOKENS_PER_S = 50.0
@@ -35,8 +37,9 @@ _TOKENS_PER_S = 50.0
 def how_many(plan: Plan, *, models: int, cores: int) -> int:
     """How many processes carry out ``plan``; never more than it has requests at once.
 
-    ``auto`` leaves a core to whoever answers, and to the rest. What is told is kept to, but for
-    loads that cannot be shared: one request after the other, and made-up depths.
+    ``auto`` leaves a core to whoever answers, and to the rest; of two it takes both where one
+    process could not make the load at all. What is told is kept to, but for loads that cannot be
+    shared: one request after the other, and made-up depths.
     """
     most = _shareable(plan)
     if most <= 1 or os.name == "nt":
@@ -45,8 +48,9 @@ def how_many(plan: Plan, *, models: int, cores: int) -> int:
     if plan.processes != "auto":
         return min(plan.processes, most)
     together = models if plan.mode == "parallel" else 1
-    wanted = math.ceil(_tokens_per_s(plan) * together / PER_PROCESS)
-    return max(1, min(wanted, most, cores - 1, _MOST))
+    tokens_per_s = _tokens_per_s(plan) * together
+    free = 2 if cores == 2 and tokens_per_s > MOST_PER_PROCESS else cores - 1
+    return max(1, min(math.ceil(tokens_per_s / PER_PROCESS), most, free, _MOST))
 
 
 def processors() -> int:
