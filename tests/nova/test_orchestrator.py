@@ -79,6 +79,15 @@ def test_a_step_waits_for_those_that_it_names(door: Door, company: Company) -> N
     assert "Results so far" not in company.asked("executor")[0].work
 
 
+def test_a_long_question_is_shown_to_executors(door: Door, company: Company) -> None:
+    company.plays(planner=plan("Sum it up"))
+    long = "Sum this up: " + "word " * 50 + "end"
+    asked(door.port, long, mode="team")
+    assert company.asked("executor")[0].work == f"Question: {long}\nStep: Sum it up"
+    asked(door.port, "Sum this up: word.", mode="team")
+    assert company.asked("executor")[1].work == "Step: Sum it up"
+
+
 def test_a_step_that_fails_is_told_and_what_needs_it_is_left_out(
     door: Door, company: Company
 ) -> None:

@@ -150,7 +150,7 @@ class Orchestrator:
                 if needed in over:
                     await over[needed].wait()
             known = [(s, e) for s, e in self.results if s.number in step.depends_on]
-            work = wording.carry_out(step, known, reason)
+            work = wording.carry_out(self._question, step, known, reason)
             task = Task(
                 step_id=f"r{round_}.s{step.number}",
                 agent=self._executors[step.agent],
@@ -197,7 +197,7 @@ class Orchestrator:
 
     async def _judge(self, round_: int) -> Mapping[str, Any] | None:
         """``None``: nobody could check it, which the answer says."""
-        work = wording.judge(self._question, self.results)
+        work = wording.worked(self._question, self.results)
         entry = await self._ask(self._task(f"r{round_}.critic", "critic", work, round_))
         if entry.data is None:
             said = (entry.error or {}).get("message", "")
@@ -215,7 +215,7 @@ class Orchestrator:
         self._note_failures()
         if self._tokens_gone():
             return wording.partial(self.results)
-        work = wording.join(self._question, self.results)
+        work = wording.worked(self._question, self.results)
         entry = await self._ask(self._task("close", "closer", work, self._round()))
         if not entry.text:
             said = (entry.error or {}).get("message", "it said nothing.")

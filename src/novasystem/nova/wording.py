@@ -11,9 +11,10 @@ from novasystem.nova.conversation import shortened
 from novasystem.nova.entries import Entry
 from novasystem.nova.plan import Step
 
-__all__ = ["carry_out", "join", "judge", "partial", "plan", "plan_again"]
+__all__ = ["carry_out", "partial", "plan", "plan_again", "worked"]
 
 _RESULT_CHARS = 4000
+_SHORT_WORDS = 40
 Results = Sequence[tuple[Step, Entry]]
 
 
@@ -37,21 +38,24 @@ def plan_again(question: str, results: Results, reason: str, executors: Mapping[
     )
 
 
-def carry_out(step: Step, known: Results, reason: str = "") -> str:
-    """``known``: the results that it needs. ``reason``: why it was not done right before."""
+def carry_out(question: str, step: Step, known: Results, reason: str = "") -> str:
+    """``known``: the results that it needs. ``reason``: why it was not done right before.
+
+    A long question is shown as well: it holds material that no step can repeat. A short one would
+    only tempt a small model to answer all of it.
+    """
     task = f"Step: {step.title}"
     if reason:
         task += f"\nIt was not done right before: {reason}"
-    if not known:
-        return task
-    return f"Results so far:\n{_listed(known)}\n\n{task}"
+    if known:
+        task = f"Results so far:\n{_listed(known)}\n\n{task}"
+    if len(question.split()) > _SHORT_WORDS:
+        task = f"Question: {question}\n{task}"
+    return task
 
 
-def judge(question: str, results: Results) -> str:
-    return f"Question: {question}\nResults:\n{_listed(results)}"
-
-
-def join(question: str, results: Results) -> str:
+def worked(question: str, results: Results) -> str:
+    """What critic and closing agent read: the question, and what came of each step."""
     return f"Question: {question}\nResults:\n{_listed(results)}"
 
 
