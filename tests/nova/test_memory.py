@@ -132,6 +132,17 @@ async def test_nothing_of_another_owner_is_ever_found(database: Database, memory
     assert await texts(memory, "swordfish", OTHER) == ["The password is swordfish."]
 
 
+async def test_others_who_say_the_same_do_not_hide_it(database: Database, memory: Memory) -> None:
+    database.write_now(said, ME, ["My swordfish lives in the large pond behind the old house."])
+
+    def others(connection: sa.Connection) -> None:
+        for _ in range(520):
+            said(connection, OTHER, ["Swordfish!"])
+
+    database.write_now(others)
+    assert len(await texts(memory, "swordfish")) == 1
+
+
 async def test_what_an_application_keeps_for_its_users_is_nobodys_memory(
     database: Database, memory: Memory
 ) -> None:

@@ -64,5 +64,5 @@ def searchable(items: sa.Table) -> None:
     """Make it together with the table ``items``, and with its copies."""
     for dialect, statements in (("sqlite", _SQLITE), ("postgresql", _POSTGRES)):
         for statement in statements:
-            made = DDL(statement).execute_if(dialect=dialect)
-            event.listen(items, "after_create", made)
+            made: sa.ExecutableDDLElement = DDL(statement)  # type: ignore[no-untyped-call]
+            event.listen(items, "after_create", made.execute_if(dialect=dialect))

@@ -22,8 +22,9 @@ __all__ = ["Vector", "add_vectors", "by_keys", "by_words", "erase", "erase_all",
 KINDS = ("chat", "nova")
 # PostgreSQL has to read each message again to rank it.
 _RANKED = 2_000
+_LOOKED_AT = 500
 
-_words = sa.table(WORDS, sa.column("rowid", sa.Integer))
+_words = sa.table(WORDS, sa.column("rowid", sa.Integer), sa.column("rank", sa.Float))
 _shown = (
     items.c.id.label("item_id"),
     threads.c.id.label("thread_id"),
@@ -84,14 +85,31 @@ def by_words(
         return []
     if connection.dialect.name == "postgresql":
         return _by_words_in_postgres(connection, owner_id, words, besides, thread_key, limit)
-    found = _narrowed(_remembered(owner_id, items.c.key), besides, thread_key)
-    found = (
-        found.join(_words, _words.c.rowid == items.c.key)
-        .where(sa.literal_column(WORDS).op("MATCH")(for_sqlite(words)))
-        .order_by(sa.literal_column(f"bm25({WORDS})"), items.c.key.desc())
-        .limit(limit)
-    )
-    return list(connection.scalars(found))
+    # To look at whose a message is takes longer than to rank it. So the best are looked at alone,
+    # and all of them only where too many of those are somebody else's.
+    for most in (_LOOKED_AT, None):
+        ranked = (
+            sa.select(_words.c.rowid, _words.c.rank)
+            .where(sa.literal_column(WORDS).op("MATCH")(for_sqlite(words)))
+            .order_by(_words.c.rank)
+            .limit(most)
+            .cte("ranked")
+            .prefix_with("MATERIALIZED", dialect="sqlite")
+        )
+        asked = (
+            _narrowed(_remembered(owner_id, items.c.key), besides, thread_key)
+            .join(ranked, ranked.c.rowid == items.c.key)
+            .order_by(ranked.c.rank, items.c.key.desc())
+            .limit(limit)
+        )
+        found = list(connection.scalars(asked))
+        if len(found) == limit:
+            return found
+        if most is not None:
+            held = connection.scalar(sa.select(sa.func.count()).select_from(ranked)) or 0
+            if held < most:
+                return found
+    return found
 
 
 def _by_words_in_postgres(
@@ -127,7 +145,7 @@ def _by_words_in_postgres(
     ]
 
     def score(row: tuple[Any, ...]) -> float:
-        return sum(w * rank for w, rank in zip(weights, row[1:], strict=True))
+        return math.fsum(w * rank for w, rank in zip(weights, row[1:], strict=True))
 
     return [row[0] for row in sorted(rows, key=lambda row: (-score(row), -row[0]))][:limit]
 
