@@ -92,7 +92,8 @@ async def test_rare_words_say_more_than_frequent_ones(database: Database, memory
     "query",
     ["", " ", "the of and", '"', "'", '"cat', "cat)", "(cat", "cat:*", "NEAR(cat", "cat AND",
      "-cat", "text:cat", "item_words", "cat\0dog", "cat's", "\\", "%", "^cat", "{cat}", "* cat *",
-     "cat | & ! dog", "🦜", "猫", "NOT", "a" * 5000, "' OR 1=1 --", "cat; DROP TABLE items", "\ud7ff"],
+     "cat | & ! dog", "🦜", "猫", "NOT", "a" * 5000, "' OR 1=1 --", "cat; DROP TABLE items",
+     "\ud7ff"],
 )  # fmt: skip
 async def test_any_text_may_be_asked(database: Database, memory: Memory, query: str) -> None:
     database.write_now(said, ME, ["My cat is named Mia."])
@@ -114,7 +115,8 @@ async def test_a_whole_page_may_be_asked_and_remembered(database: Database, memo
 async def test_escapes_and_odd_characters_part_words(database: Database, memory: Memory) -> None:
     odd = 'first line\nsecond\tline "quoted" back\\slash mail@example.org a/path/f.txt é 猫 -17'
     database.write_now(said, ME, [odd])
-    for word in "second quoted slash back mail example path txt 猫 17".split():
+    words = "second quoted slash back mail example path txt 猫 17"
+    for word in words.split():
         assert await texts(memory, f"{word}?") == [odd], word
     assert await texts(memory, "nsecond tline") == []
 
