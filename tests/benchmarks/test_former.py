@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from novasystem.benchmarks.former import load_process, stop_load, wait_for_former
+from novasystem.benchmarks.former import held, load_process, stop_load, wait_for_former
 from novasystem.benchmarks.sample_log import Header, SampleLog
 from novasystem.errors import InvalidRequest
 
@@ -88,3 +88,50 @@ def test_who_goes_on_waits_until_the_one_before_has_ended(
 def test_it_is_told_to_end(tmp_path: Path, working: "subprocess.Popen[bytes]") -> None:
     assert stop_load(begun_by(working.pid, tmp_path / "bench_1.log"))
     assert working.wait(30) != 0
+
+
+def test_of_two_that_go_on_at_the_same_moment_one_does(tmp_path: Path) -> None:
+    path = tmp_path / "bench_1.log"
+    with held(path):
+        with pytest.raises(InvalidRequest, match="'bench_1' is being carried out"), held(path):
+            pass
+        with held(tmp_path / "bench_2.log"):
+            pass
+    with held(path):
+        pass
+
+
+def test_who_is_killed_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bench_1.log"
+    code = (
+        "import pathlib, sys, time; from novasystem.benchmarks.former import held\n"
+        "with held(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(InvalidRequest), held(path):
+            pass
+        process.kill()
+    with held(path):
+        pass
+
+
+def test_those_who_help_the_process_are_waited_for_too(
+    tmp_path: Path, working: "subprocess.Popen[bytes]"
+) -> None:
+    path = tmp_path / "bench_1.log"
+    log = SampleLog(path)
+    gone = 2**22 - 1
+    log.append(
+        Header({}, "bench_1", 0, 0, "2026-01-31T12:00:00+00:00", gone, workers=(working.pid,))
+    )
+    log.close()
+    found = load_process(path)
+    assert found is not None
+    assert found.pid == working.pid
+    with pytest.raises(InvalidRequest):
+        asyncio.run(wait_for_former(path, 0.2))
+    assert stop_load(path)
+    asyncio.run(wait_for_former(path))

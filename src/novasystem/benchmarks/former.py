@@ -5,7 +5,11 @@ writes down what it had. Nobody may go on from its log before that.
 """
 
 import asyncio
+import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -13,7 +17,12 @@ import psutil
 from novasystem.benchmarks.sample_log import Header, read_log
 from novasystem.errors import InvalidRequest
 
-__all__ = ["load_process", "stop_load", "wait_for_former"]
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
+
+__all__ = ["held", "load_process", "stop_load", "wait_for_former"]
 
 _PATIENCE_S = 10.0
 _POLL_S = 0.1
@@ -62,14 +71,45 @@ def stop_load(log_path: Path) -> bool:
     return True
 
 
+@contextmanager
+def held(log_path: Path) -> Iterator[None]:
+    """Nobody else carries the benchmark out meanwhile: of two that go on at the same moment, one.
+
+    The system lets go of it when its holder ends, however that comes; where it has no such locks
+    (Windows) there is none. Raises ``InvalidRequest`` where another program holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    # The log itself, as a lock beside it would have to be cleared away.
+    try:
+        descriptor = os.open(log_path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        # Whoever makes the load will say what is wrong with it.
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _carried_out(log_path) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
 async def wait_for_former(log_path: Path, patience_s: float = _PATIENCE_S) -> None:
     """Wait until nobody writes to the log. Raises ``InvalidRequest`` where somebody goes on."""
     processes = await asyncio.to_thread(_processes, log_path)
     until = time.monotonic() + patience_s
     while any(_works(process) for process in processes):
         if time.monotonic() > until:
-            raise InvalidRequest(
-                f"The benchmark '{log_path.stem}' is being carried out by another program.",
-                hint=f"'nova bench cancel {log_path.stem}' ends it.",
-            )
+            raise _carried_out(log_path)
         await asyncio.sleep(_POLL_S)
+
+
+def _carried_out(log_path: Path) -> InvalidRequest:
+    return InvalidRequest(
+        f"The benchmark '{log_path.stem}' is being carried out by another program.",
+        hint=f"'nova bench cancel {log_path.stem}' ends it.",
+    )

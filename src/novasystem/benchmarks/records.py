@@ -32,7 +32,11 @@ BenchmarkStatus = Literal["queued", "running", "completed", "partial", "failed",
 
 class _Record(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), defer_build=True
+        frozen=True,
+        extra="forbid",
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        defer_build=True,
     )
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from novasystem.benchmarks.collect import failure_of
 from novasystem.benchmarks.environment import model_environment, system_info
-from novasystem.benchmarks.former import wait_for_former
+from novasystem.benchmarks.former import held, wait_for_former
 from novasystem.benchmarks.loading import loading
 from novasystem.benchmarks.outcome import Parts, Status, outcome
 from novasystem.benchmarks.plan import Plan
@@ -60,6 +60,10 @@ class Work:
         plan = self._benchmark.plan
         assert plan is not None
         make_folder(self._carrier.folder)
+        with held(self._path):
+            return await self._carry_out(plan)
+
+    async def _carry_out(self, plan: Plan) -> Benchmark:
         # Of an execution before this one, which was killed: it may still be writing down its end.
         await wait_for_former(self._path)
         try:
@@ -128,6 +132,7 @@ class Work:
                 raise
             finally:
                 showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)
         return "failed"
 
     async def _show_machine(self) -> None:
