@@ -12,8 +12,9 @@ from novasystem.benchmarks.environment import model_environment, system_info
 from novasystem.benchmarks.telemetry import ByPid, ByPort, Sampler, finder, impact
 from novasystem.benchmarks.telemetry.gpu import Gpus
 from novasystem.benchmarks.telemetry.servers import NotSeen, Server
-from novasystem.benchmarks.weights import file_digest, quantization
+from novasystem.benchmarks.weights import file_digest
 from novasystem.engines.embedded import EmbeddedEngine
+from novasystem.engines.gguf import quantization
 from novasystem.engines.keeper import ChildConfig
 from novasystem.engines.ollama import OllamaEngine
 from novasystem.engines.openai_http import OpenAIEngine

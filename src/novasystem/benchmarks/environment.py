@@ -13,7 +13,7 @@ import structlog
 
 from novasystem.benchmarks.records import Cpu, Gpu, Memory, ModelEnvironment, SystemInfo
 from novasystem.benchmarks.telemetry.gpu import Gpus
-from novasystem.benchmarks.weights import file_digest, quantization
+from novasystem.benchmarks.weights import file_digest
 from novasystem.engines.embedded import EmbeddedEngine
 from novasystem.engines.protocol import Engine, Model, Versioned
 from novasystem.errors import NovaError
@@ -87,14 +87,13 @@ async def model_environment(
     An engine that does not answer within ten seconds leaves its fields ``None``; nothing is raised.
     """
     found, version = await asyncio.gather(_described(engine, model), _version(engine))
-    digest, quantized, threads = found.digest, found.quantization, None
+    digest, threads = found.digest, None
     if isinstance(engine, EmbeddedEngine):
         config = engine.config
         # llama.cpp's own choice is not known from outside.
         threads = config.threads or None
         with contextlib.suppress(OSError):
             digest = digest or await asyncio.to_thread(file_digest, config.model_path)
-        quantized = quantized or await asyncio.to_thread(quantization, config.model_path)
     asked = options or {}
     return ModelEnvironment(
         model=shown_as or model,
@@ -103,7 +102,7 @@ async def model_environment(
         engine_version=version,
         address=engine.where,
         digest=digest,
-        quantization=quantized,
+        quantization=found.quantization,
         parameters=found.parameters,
         size_bytes=found.size_bytes,
         context_tokens=_count(asked.get("num_ctx")) or found.context_tokens,

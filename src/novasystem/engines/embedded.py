@@ -8,6 +8,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from novasystem.engines.events import Event
+from novasystem.engines.gguf import quantization
 from novasystem.engines.keeper import ChildAddress, ChildConfig, Keeper
 from novasystem.engines.openai_http import OpenAIEngine
 from novasystem.engines.protocol import Address, Capabilities, Health, Model
@@ -100,6 +101,7 @@ class EmbeddedEngine:
                 created=int(stat.st_mtime),
                 size_bytes=size,
                 parameters=parameters,
+                quantization=quantization(self._config.model_path),
                 context_tokens=self._config.context_tokens,
                 loaded=self._keeper.running,
                 capabilities=("completion", "embedding", "tools"),
