@@ -12,14 +12,14 @@ const HEIGHT = 130;
 export class Curves {
   constructor(name) {
     this.sync = window.uPlot.sync(name);
-    this.place = el("div", { class: "curves", role: "group", "aria-label": "What the machine does" });
+    this.grid = el("div", { class: "curves-grid" });
+    this.place = el("div", { class: "curves", role: "group", "aria-label": "What the machine does" }, this.grid);
     this.times = [];
     this.rows = [];
     this.charts = new Map();
     this.reasons = el("p", { class: "quiet small" });
     this.place.append(this.reasons);
     this.behind = false;
-    this.wanted = 2;
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.place);
     this.onTheme = () => this.rebuild();
@@ -37,33 +37,37 @@ export class Curves {
   draw() {
     if (!this.behind) return;
     this.behind = false;
-    const wanted = specs(this.rows);
-    if (wanted.length !== this.wanted) {
-      this.wanted = wanted.length;
-      this.resize();
-    }
-    for (const spec of wanted) {
+    for (const spec of specs(this.rows)) {
       const data = [this.times, ...spec.lines.map((line) => this.rows.map(line.value))];
       const known = this.charts.get(spec.title);
       if (known && known.series.length === data.length) known.setData(data);
-      else this.charts.set(spec.title, this.make(spec, data, known));
+      else {
+        this.charts.set(spec.title, this.make(spec, data, known));
+        // One more beside them makes all of them narrower.
+        this.resize();
+      }
     }
   }
 
   make(spec, data, before) {
-    before?.destroy();
     const quiet = colour("--quiet");
     const axis = { stroke: quiet, grid: { stroke: colour("--rule"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+    const place = before ? before.root.parentElement : null;
+    before?.destroy();
+    const holder = place ?? el("div", { class: "curve" });
+    if (!place) this.grid.append(holder);
+    holder.setAttribute("role", "img");
+    holder.setAttribute("aria-label", `${spec.title} over time`);
     const options = {
       title: spec.title,
-      width: this.width(),
+      width: holder.clientWidth || 300,
       height: HEIGHT,
       cursor: { sync: { key: this.sync.key }, y: false, drag: { x: false, y: false } },
       legend: { show: true },
       scales: { x: { time: false }, y: { range: (_, __, most) => [0, spec.most ?? Math.max(most * 1.1, 0.1)] } },
       axes: [
-        { ...axis, size: 26, values: (_, all) => all.map((at) => `${at} s`) },
-        { ...axis, size: 46, splits: undefined },
+        { ...axis, size: 26, values: (_, all) => all.map((at) => `${Number(at.toFixed(2))} s`) },
+        { ...axis, size: 46 },
       ],
       series: [
         { label: "Time", value: (_, at) => (at === null ? "" : `${at.toFixed(1)} s`) },
@@ -77,24 +81,13 @@ export class Curves {
         })),
       ],
     };
-    const place = before ? before.root.parentElement : null;
-    const holder = place ?? el("div", { class: "curve" });
-    if (!place) this.place.insertBefore(holder, this.reasons);
-    holder.setAttribute("role", "img");
-    holder.setAttribute("aria-label", `${spec.title} over time`);
     return new window.uPlot(options, data, holder);
   }
 
-  width() {
-    const box = this.place.getBoundingClientRect().width || 600;
-    const columns = box > 900 ? this.wanted : 1;
-    return Math.max(220, Math.floor((box - 16 * (columns - 1)) / columns));
-  }
-
   resize() {
-    const width = this.width();
     for (const chart of this.charts.values()) {
-      if (chart.width !== width) chart.setSize({ width, height: HEIGHT });
+      const width = chart.root.parentElement.clientWidth;
+      if (width && chart.width !== width) chart.setSize({ width, height: HEIGHT });
     }
   }
 
