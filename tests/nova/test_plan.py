@@ -6,7 +6,7 @@ import pytest
 
 from novasystem.errors import ConfigurationError
 from novasystem.nova.agents import AGENTS, executors, team
-from novasystem.nova.mode import parts
+from novasystem.nova.mode import parts, tells
 from novasystem.nova.plan import as_steps, named_in, with_dependents
 from novasystem.settings import AgentSettings
 
@@ -88,6 +88,23 @@ def test_a_reason_names_steps_by_their_words_or_numbers() -> None:
 )
 def test_a_question_has_parts(question: str, count: int) -> None:
     assert len(parts(question)) == count
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("My name is Oskar.", True),
+        ("What is 2+2? My dog is called Rex.", True),
+        ("The Berlin project ends in May", True),
+        ("What is my name?", False),
+        ("Add 3 and 4, then name the capital of Japan.", False),
+        ("Please tell me a story. And then write another.", False),
+        ("Is it so", False),
+        ("", False),
+    ],
+)
+def test_a_question_tells_nothing(message: str, told: bool) -> None:
+    assert tells(message) is told
 
 
 def test_the_settings_change_agents_and_add_executors() -> None:

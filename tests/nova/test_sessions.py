@@ -177,6 +177,8 @@ def test_what_another_session_said_is_recalled_and_shown(tmp_path: Path) -> None
         company = Company(door.upstream)
         company.plays(single="Noted.")
         before = asked(door.port, "My favourite colour is turquoise.", mode="single")
+        # A question tells nothing.
+        asked(door.port, "What is my favourite colour called in French?", mode="single")
         company.plays()
         answer = asked(door.port, "Which colour is my favourite?", mode="single")
         assert answer["session_id"] != before["session_id"]

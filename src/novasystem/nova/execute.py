@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +16,13 @@ from novasystem.nova import wording
 from novasystem.nova.agents import Agent
 from novasystem.nova.calling import Calls
 from novasystem.nova.conversation import Conversation
-from novasystem.nova.entries import Entry
 from novasystem.nova.limits import AskLimits, Spent
 from novasystem.nova.memory import Memory
 from novasystem.nova.meter import Meter, Reading, Watch, used
 from novasystem.nova.metrics import metrics
 from novasystem.nova.orchestrator import Orchestrator
 from novasystem.nova.progress import Progress
+from novasystem.nova.recalling import recall, remembering
 from novasystem.nova.settling import settle
 from novasystem.nova.speaking import Speaker
 from novasystem.nova.tools import Tools
@@ -39,7 +39,6 @@ from novasystem.unexpected import as_nova_error
 __all__ = ["KIND", "Workplace", "nova_kind"]
 
 KIND = "nova"
-_RECALLED = 5
 
 _log = structlog.get_logger(__name__)
 
@@ -114,7 +113,7 @@ class _Execution:
         self._first = await self._meter.read(model)
         items = await self._items(model)
         self._question = question = items[-1].content
-        recalled = await self._recall(question, items)
+        recalled = await self._recall(question, items, model)
         calls = Calls(self._context, self._place.registry, self._place.tools, self._before)
         self._speaker = speaker = Speaker(
             self._context,
@@ -129,7 +128,7 @@ class _Execution:
             Sampling(temperature=self._request["temperature"], seed=self._request["seed"]),
         )
         if recalled and "memory" not in speaker.entries:
-            await speaker.done(_remembering(recalled))
+            await speaker.done(remembering(recalled))
         orchestrator = Orchestrator(
             self._context, speaker, self._place.agents, self._spent, self._before, question
         )
@@ -166,19 +165,17 @@ class _Execution:
             shown.pop()
         return shown
 
-    async def _recall(self, question: str, items: Sequence[Item]) -> list[Mapping[str, Any]]:
+    async def _recall(
+        self, question: str, items: Sequence[Item], model: str
+    ) -> list[Mapping[str, Any]]:
         if self._before.recalled is not None:
             return list(self._before.recalled)
-        keys = [item.key for item in items]
-        found = await self._place.memory.recall(
-            self._context.run.owner_id, question, besides=keys, limit=_RECALLED
+        window = await self._place.registry.context_tokens(model)
+        found = await recall(
+            self._place.memory, self._context.run.owner_id, question, items, window
         )
-        told = [{**asdict(one), "session_id": str(UUID(one.thread_id))} for one in found]
-        for one in told:
-            del one["thread_id"]
-            one["created_at"] /= 1000
-        self._context.emit("recalled", {"items": told})
-        return list(told)
+        self._context.emit("recalled", {"items": found})
+        return list(found)
 
     def _begun(self) -> dict[str, Any]:
         run = self._context.run
@@ -276,16 +273,3 @@ class _Execution:
             status=status,
             **more,
         )
-
-
-def _remembering(recalled: Sequence[Mapping[str, Any]]) -> Entry:
-    return Entry(
-        step_id="memory",
-        agent="memory",
-        purpose="Finds what was said earlier",
-        text="\n".join(f"{one['role']}: {one['text']}" for one in recalled),
-        model=None,
-        prompt_tokens=0,
-        completion_tokens=0,
-        recalled=tuple(recalled),
-    )

@@ -1,9 +1,10 @@
-"""Whether a question needs a team: a rule that can be read, and no model is asked for it. Pure."""
+"""What can be seen of a message without asking a model: whether it needs a team, whether it tells
+anything. Rules that can be read. Pure."""
 
 import re
 from typing import Literal
 
-__all__ = ["Asked", "Mode", "parts", "settled"]
+__all__ = ["Asked", "Mode", "parts", "settled", "tells"]
 
 Mode = Literal["team", "single"]
 Asked = Literal["team", "single", "auto"]
@@ -24,6 +25,21 @@ _BREAK = re.compile(
     r"|(?<=[?!])\s+",
     re.IGNORECASE,
 )
+
+
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
+_ASKS = re.compile(
+    rf"\s*(?:(?:and|then|please|now),?\s+)*(?:{_NEXT}|can|could|do|does|is|are)\b", re.I
+)
+
+
+def tells(message: str) -> bool:
+    """Whether a sentence of it says something, instead of asking or ordering."""
+    return any(
+        not sentence.endswith("?") and not _ASKS.match(sentence)
+        for sentence in map(str.strip, _SENTENCE.findall(message))
+        if any(map(str.isalpha, sentence))
+    )
 
 
 def parts(question: str) -> list[str]:
