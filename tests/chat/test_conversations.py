@@ -74,8 +74,9 @@ def test_what_a_turn_asks_for_reaches_the_engine_and_holds_for_it_alone(door: Do
         {"system": 5},
         {"system": "x" * 32_001},
         {"instead_of": ""},
+        {"instead_of": "msg_\0"},
     ],
-    ids=str,
+    ids=lambda wrong: ascii(wrong)[:40],
 )
 def test_options_that_do_not_fit_are_refused_by_name(door: Door, wrong: dict[str, Any]) -> None:
     answer = turn(door, new_conversation(), "A", **wrong)
@@ -237,6 +238,7 @@ def test_what_is_no_uuid_is_told_apart_from_what_is_not_there(own: Door, wrong: 
     answer = ask(own.port, "GET", f"{LIST}/{wrong}")
     assert (answer.status, answer.json["code"]) == (422, "validation_error")
     assert ask(own.port, "GET", f"{LIST}?after={wrong}").status == 422
+    assert ask(own.port, "GET", f"{LIST}/{new_conversation()}?before=%00").status == 422
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_a_server_that_goes_away_and_comes_back(browser: Browser, tmp_path: Path
 
 def test_an_answer_goes_on_over_a_lost_connection(browser: Browser, door: Door) -> None:
     pieces = openai_stream(["one ", "two ", "three "])
-    door.answers([*pieces[:3], Sleep(2), *pieces[3:]])
+    door.answers([*pieces[:3], Sleep(6), *pieces[3:]])
     with (
         relay(door.port) as line,
         opened(browser, f"http://127.0.0.1:{line.port}/chat") as (page, _),
@@ -273,6 +273,10 @@ def test_an_answer_goes_on_over_a_lost_connection(browser: Browser, door: Door) 
         expect(page.locator("#connection")).to_contain_text("connection is lost", timeout=20_000)
         line.mend()
         expect(page.locator("#connection")).to_be_hidden(timeout=20_000)
+        # What was shown before is there once, and not twice.
+        live = page.locator(".message.theirs > div > .stream")
+        if live.count():
+            assert live.text_content() in {"one ", "one two ", "one two three "}
         answers(page, 1)
         assert texts(page) == ["Count.", "one two three"]
         assert len(door.asked) == 1

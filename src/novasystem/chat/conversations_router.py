@@ -20,7 +20,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/conversations", tags=["Chat"])
 
 Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(max_length=64)]
+Cursor = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 def _service(request: Request) -> Conversations:

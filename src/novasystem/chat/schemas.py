@@ -89,7 +89,7 @@ class ChatRequest(BaseModel):
     top_p: Probability | None = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000_000)
-    instead_of: str | None = Field(default=None, min_length=1, max_length=64)
+    instead_of: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     """A message of the user's: it, and all that came after it, make room for this turn."""
 
     def options(self) -> Options:

@@ -53,7 +53,11 @@ async def conversation_page(request: Request, conversation_id: str) -> Response:
 
 
 @router.get("/chat/{conversation_id}/earlier")
-async def earlier_block(request: Request, conversation_id: str, before: str) -> Response:
+async def earlier_block(
+    request: Request,
+    conversation_id: str,
+    before: Annotated[str, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")],
+) -> Response:
     """What was said before the message ``before``."""
     asked = conversation_uuid(conversation_id)
     talk = await _service(request).read(owner_of(request), asked, _MESSAGES, before)
