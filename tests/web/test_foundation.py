@@ -16,7 +16,7 @@ from tests.http.wire import ask
 from tests.servers.nova import NovaServer, nova_server
 from tests.web.browser import axe_problems, opened, screenshots, scrolls_sideways
 
-PAGES = ["/", "/history", "/compare"]
+PAGES = ["/", "/history", "/compare", "/chat", "/ask", "/ask/memory", "/assistants", "/system"]
 HTML = {"Accept": "text/html", "Accept-Encoding": "gzip"}
 
 
