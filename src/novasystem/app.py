@@ -6,38 +6,29 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 from novasystem import __version__
-from novasystem.activity.router import router as activity_router
-from novasystem.assistants import schemas as assistant_schemas
-from novasystem.assistants.assistants_router import router as assistants_router
 from novasystem.assistants.execute import KIND as ASSISTANT
 from novasystem.assistants.execute import assistant_kind
 from novasystem.assistants.running import AssistantRuns
-from novasystem.assistants.runs_router import router as runs_router
 from novasystem.assistants.service import Assistants
-from novasystem.assistants.threads_router import router as threads_router
 from novasystem.benchmarks.carrying import Carrier
 from novasystem.benchmarks.history import History
-from novasystem.benchmarks.router import router as benchmarks_router
-from novasystem.benchmarks.schemas import BenchmarkRequest
 from novasystem.benchmarks.service import KIND as BENCHMARK
 from novasystem.benchmarks.service import Benchmarks, benchmark_kind
 from novasystem.benchmarks.stores import Places, find_store
-from novasystem.chat import schemas as chat_schemas
 from novasystem.chat.conversations import Conversations
-from novasystem.chat.conversations_router import router as conversations_router
 from novasystem.chat.head_start import HeadStarts
 from novasystem.chat.router import router as chat_router
 from novasystem.chat.service import KIND as CHAT
 from novasystem.chat.service import Chat, chat_kind
 from novasystem.completions.router import router as completions_router
-from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
 from novasystem.engines.keeper import Keeper
 from novasystem.engines.kinds import build_registry
 from novasystem.engines.protocol import Engine
@@ -47,6 +38,7 @@ from novasystem.http import docs, errors
 from novasystem.http.body import describe_bodies
 from novasystem.http.guard import Guard
 from novasystem.http.keys import Guesses, Keys
+from novasystem.http.later import Later
 from novasystem.http.models import router as models_router
 from novasystem.http.observe import Metrics, Observe
 from novasystem.http.sse import OpenStreams, StreamLimits
@@ -56,19 +48,13 @@ from novasystem.nova.agents import team
 from novasystem.nova.execute import KIND as NOVA
 from novasystem.nova.execute import Workplace, nova_kind
 from novasystem.nova.memory import Memory
-from novasystem.nova.memory_router import router as nova_memory_router
 from novasystem.nova.meter import Watched
-from novasystem.nova.router import router as nova_router
-from novasystem.nova.schemas import AskRequest
 from novasystem.nova.service import Nova
-from novasystem.nova.sessions_router import router as nova_sessions_router
 from novasystem.nova.tools import Tools
 from novasystem.runs.executor import Limits
 from novasystem.runs.service import Runs
 from novasystem.settings import Settings, load_settings
 from novasystem.threads.queue import ThreadQueue
-from novasystem.web.errors import error_page
-from novasystem.web.router import ROUTERS as page_routers
 
 __all__ = ["create_app"]
 
@@ -157,39 +143,26 @@ def create_app(
     state.tools = tools
     state.benchmarks = Benchmarks(runs, carrier)
     state.benchmark_history = History(state.benchmarks)
-    state.error_page = error_page
+    state.error_page = _error_page
     state.failure = None
     state.started = False
     state.draining = False
     errors.install(app)
-    # The first that matches answers: /v1/threads/runs is no thread.
-    assistant_routers = (assistants_router, runs_router, threads_router)
-    doors = (
-        completions_router,
-        chat_router,
-        conversations_router,
-        *assistant_routers,
-        nova_router,
-        nova_sessions_router,
-        nova_memory_router,
-        benchmarks_router,
-        activity_router,
-    )
-    for router in (*doors, models_router, system_router, *page_routers):
+    # The description of all routes, which FastAPI has made, needs all of them.
+    described = list(app.router.routes)
+    app.router.routes.clear()
+    for router in (completions_router, chat_router, models_router, system_router):
         # The routes themselves: an included router is a level more for every request to pass.
         app.router.routes.extend(router.routes)
-    describe_bodies(
-        app,
-        (
-            *chat_schemas.BODIES,
-            CompletionRequest,
-            EmbeddingRequest,
-            BenchmarkRequest,
-            AskRequest,
-            *assistant_schemas.BODIES,
-        ),
-    )
     docs.install(app)
+
+    def load() -> Sequence[BaseRoute]:
+        from novasystem import doors
+
+        describe_bodies(app, doors.BODIES)
+        return [*described, *(route for router in doors.ROUTERS for route in router.routes)]
+
+    app.router.routes.append(Later(app.router, load))
     # The last one added is the outermost.
     if settings.cors_origins:
         app.add_middleware(
@@ -202,6 +175,13 @@ def create_app(
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Observe, metrics=state.metrics)
     return app
+
+
+def _error_page(request: Request, error: NovaError) -> Response:
+    """An error as a page; what draws pages is loaded by the first of them."""
+    from novasystem.web.errors import error_page
+
+    return error_page(request, error)
 
 
 def _watch(engine: Engine) -> Watched:

@@ -1,7 +1,6 @@
 """``nova serve``: the server, in this process, until it is stopped."""
 
 import gc
-import sys
 from typing import Annotated, Literal
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from novasystem.cli.failures import traced
 from novasystem.cli.options import Config, LogLevel
 from novasystem.errors import ConfigurationError
+from novasystem.serving.imports import import_fastapi, import_structlog
 
 __all__ = ["serve"]
 
@@ -55,7 +55,8 @@ def serve(
     # What the start makes stays: to look through it for garbage is a quarter of its time.
     # The server switches this on again.
     gc.disable()
-    _import_structlog()
+    import_structlog()
+    import_fastapi()
     from novasystem.settings import load_settings
 
     settings = load_settings(
@@ -81,17 +82,3 @@ def serve(
 
             code = server.serve(settings, reload=reload, config=config)
     raise typer.Exit(code)
-
-
-def _import_structlog() -> None:
-    """Without rich, which it takes along where it finds it: 3 MB for tracebacks that are drawn
-    otherwise here."""
-    known = sys.modules.get("rich")
-    sys.modules["rich"] = None  # type: ignore[assignment]  # so that importing it fails
-    try:
-        import structlog  # noqa: F401
-    finally:
-        if known is None:
-            del sys.modules["rich"]
-        else:
-            sys.modules["rich"] = known
