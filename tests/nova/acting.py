@@ -67,10 +67,14 @@ class Fails:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a tool, or several at once."""
+    """A call of a tool; a text as its arguments is sent as it is."""
 
     name: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] | str
+
+    @property
+    def sent(self) -> str:
+        return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
 
 
 Line = str | Says | Stalls | Fails | Call | tuple[Call, ...]
@@ -173,7 +177,7 @@ def _steps(line: Any, prompt_tokens: int) -> Sequence[Step]:
             "index": index,
             "id": f"call_{index}",
             "type": "function",
-            "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+            "function": {"name": call.name, "arguments": call.sent},
         }
         for index, call in enumerate(line)
     ]

@@ -172,7 +172,7 @@ def test_each_entry_is_stored_before_the_next_agent_is_asked(
 
 
 def is_quiet(servers: Crashing, run_id: str) -> bool:
-    counts = []
+    counts: list[int] = []
     for _ in range(2):
         counts.append(ask(servers.port, "GET", f"/api/runs/{run_id}").json["last_event"])
         time.sleep(0.2)

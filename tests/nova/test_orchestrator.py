@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
 from tests.http.doors import Door
 from tests.http.wire import ask
-from tests.nova.acting import Company, Fails, Says, plan, verdict
+from tests.nova.acting import Company, Fails, Line, Says, plan, verdict
 from tests.nova.asking import ASK, asked, chain, entry, texts
 
 QUESTION = "What are A and B?"
@@ -108,7 +109,7 @@ def test_a_step_that_fails_is_told_and_what_needs_it_is_left_out(
 def test_a_step_that_another_round_mends_is_no_failure_any_more(
     door: Door, company: Company
 ) -> None:
-    tries = iter([Fails(), "<A>"])
+    tries: Iterator[Line] = iter([Fails(), "<A>"])
     company.plays(
         executor=lambda work: next(tries) if "Step: Find A" in work else "<B>",
         critic=[verdict(False, "The step was not done right: Find A"), verdict(True)],

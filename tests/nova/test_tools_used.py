@@ -180,3 +180,23 @@ def test_tools_are_listed(toolbox: Door) -> None:
     assert listed["record"]["repeatable"] is False
     assert listed["calculator"]["source"] == "built in"
     assert json.dumps(listed["calculator"]["parameters"])
+
+
+def test_who_only_fails_has_to_answer(toolbox: Door, company: Company) -> None:
+    wrong = [Call("calculator", {"expression": text}) for text in ("a", "b", "c")]
+    company.plays(planner=plan("Find A"), executor=[*wrong, "<at last>"])
+    step = entry(asked(toolbox.port, QUESTION, mode="team"), "r1.s1")
+    assert (len(step["tools"]), step["text"]) == (3, "<at last>")
+    offered = ["tools" in one.seen.json for one in company.asked("executor")]
+    assert offered == [True, True, True, False]
+
+
+def test_arguments_that_are_no_json_are_told_and_not_sent_back(
+    toolbox: Door, company: Company
+) -> None:
+    company.plays(planner=plan("Find A"), executor=[Call("length", "{"), "<told>"])
+    step = entry(asked(toolbox.port, QUESTION, mode="team"), "r1.s1")
+    assert step["tools"][0]["error"]["code"] == "tool_failed"
+    assert "no JSON" in step["tools"][0]["error"]["message"]
+    (called,) = [m for m in company.asked("executor")[-1].messages if m.get("tool_calls")]
+    assert called["tool_calls"][0]["function"]["arguments"] == "{}"

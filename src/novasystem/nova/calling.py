@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +20,14 @@ from novasystem.runs.context import RunContext
 from novasystem.turns.fitting import estimate
 from novasystem.unexpected import as_nova_error
 
-__all__ = ["MAX_TURNS", "Calls", "sendable"]
+__all__ = ["MAX_TURNS", "Calls", "gives_up", "sendable"]
 
 MAX_TURNS = 6
 """How often one agent may ask for tools before it has to answer."""
 _WINDOW_SHARE = 4
 _MOST_CHARS = 20_000
 _STEM = 6
+_FAILED_CALLS = 3
 _COMMON = {"and", "are", "can", "for", "from", "has", "how", "its", "not", "such", "that",
            "the", "this", "was", "were", "what", "when", "where", "which", "who", "with",
            "you", "your"}  # fmt: skip
@@ -138,6 +140,12 @@ def _words(text: str) -> set[str]:
     found = re.split(r"[\W_]+", text.casefold())
     words = {word[:_STEM] for word in found if len(word) > 2 and not word.isdigit()}
     return words - _COMMON | ({"0"} if any(word.isdigit() for word in found) else set())
+
+
+def gives_up(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an agent's last calls all failed: it has to answer with what it has."""
+    last = results[-_FAILED_CALLS:]
+    return len(last) == _FAILED_CALLS and all("error" in one for one in last)
 
 
 def sendable(call: ToolCall) -> ToolCall:

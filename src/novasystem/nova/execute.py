@@ -142,7 +142,7 @@ class _Execution:
                 raise
             note = f"The limit of {timeout_s:g} s was reached."
             self._spent.reach("timeout_s", note)
-            await speaker.cut("timeout", note)
+            speaker.cut("timeout", note)
             text = self._cut_text(orchestrator)
         return await self._said(speaker, text)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +20,7 @@ from novasystem.engines.requests import (
 )
 from novasystem.errors import ContextLengthExceeded, FencedOut, NovaError, StorageUnavailable
 from novasystem.nova.agents import Agent
-from novasystem.nova.calling import MAX_TURNS, Calls, sendable
+from novasystem.nova.calling import MAX_TURNS, Calls, gives_up, sendable
 from novasystem.nova.checking import checker
 from novasystem.nova.conversation import Conversation
 from novasystem.nova.entries import Entry
@@ -35,7 +35,7 @@ __all__ = ["Speaker"]
 
 _ATTEMPTS = 3
 _HALVINGS = 4
-_FAILED_CALLS = 3
+_RETRY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -98,18 +98,26 @@ class Speaker:
         return await self.done(entry)
 
     async def done(self, entry: Entry) -> Entry:
-        """Keep an entry; returns once it is stored."""
+        """Keep an entry; returns once it is stored, however long that takes."""
+        self._note(entry)
+        while True:
+            try:
+                await self._context.commit()
+                return entry
+            except StorageUnavailable:
+                # The ask's own limit of time ends this, if nothing else does.
+                await asyncio.sleep(_RETRY_S)
+
+    def _note(self, entry: Entry) -> None:
         self.entries[entry.step_id] = entry
         self._spent.add(entry)
         self._context.emit("step_done", {"entry": entry.shown()})
-        await self._context.commit()
-        return entry
 
-    async def cut(self, code: str, message: str) -> None:
+    def cut(self, code: str, message: str) -> None:
         """End all that is open, keeping what was said: a limit was reached."""
         for work in list(self._working.values()):
             error = {"code": code, "message": message}
-            await self.done(work.entry(status="cancelled", error=error))
+            self._note(work.entry(status="cancelled", error=error))
         self._working.clear()
 
     async def _carried_out(self, work: Work) -> Entry:
@@ -172,7 +180,7 @@ class Speaker:
             more += await self._called(work, turn, told)
             turn += 1
         while True:
-            tools = tools if turn < MAX_TURNS and not _gives_up(work.tools) else ()
+            tools = tools if turn < MAX_TURNS and not gives_up(work.tools) else ()
             said = await self._generate(work, more, tools)
             if not said.calls:
                 break
@@ -285,9 +293,3 @@ class Speaker:
             for _, (id_, name, arguments) in sorted(calls.items())
         )
         return said
-
-
-def _gives_up(results: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether its last calls all failed: it has to answer with what it has."""
-    last = results[-_FAILED_CALLS:]
-    return len(last) == _FAILED_CALLS and all("error" in one for one in last)
