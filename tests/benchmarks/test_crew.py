@@ -16,6 +16,8 @@ from novasystem.benchmarks.plan import (
     Concurrent,
     ConstantRate,
     Convergence,
+    Limits,
+    Parameters,
     Plan,
     Sweep,
     Synthetic,
@@ -25,6 +27,8 @@ from novasystem.benchmarks.plan import (
 from novasystem.benchmarks.sample_log import End, Header, ModelState, Record, SweepStep, read_log
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.targets import Pinned
+from novasystem.engines.embedded import EmbeddedEngine
+from novasystem.engines.keeper import ChildConfig
 from novasystem.engines.openai_http import OpenAIEngine
 from tests.benchmarks.loads import USAGE, asked, plan, playing
 from tests.engines.children import alive, eventually
@@ -207,6 +211,30 @@ async def test_a_cancel_reaches_all_and_keeps_what_came(
     assert not any(alive(pid) for pid in going)
 
 
+async def test_a_models_limit_ends_its_requests_in_all_and_no_others(
+    scripted: ScriptedServer, tmp_path: Path
+) -> None:
+    def answer(seen: Seen) -> list[Step]:
+        return shared("So") if seen.json["model"] == "slow" else QUICK
+
+    scripted.asks("POST", "/v1/chat/completions", answer)
+    engine = OpenAIEngine("far", scripted.url, flavour="openai")
+    what = plan(
+        models=("slow", "m"),
+        mode="sequential",
+        load=Concurrent(concurrency=4, requests=12),
+        limits=Limits(model_s=1.5),
+        processes=2,
+    )
+    models = [Pinned(name, name, engine) for name in what.models]
+    async with loading(what, "b", models, tmp_path / "log") as load:
+        records = await every(load)
+    slow = [one for one in samples(records) if one.model == "slow"]
+    assert [one.failure and one.failure.code for one in slow] == ["model_timeout"] * 4
+    assert [one.failure for one in samples(records) if one.model == "m"] == [None] * 12
+    assert end(records).status == "completed"
+
+
 async def test_one_that_is_killed_fails_the_load_with_the_reason(
     scripted: ScriptedServer, tmp_path: Path
 ) -> None:
@@ -285,3 +313,30 @@ async def test_what_is_refused_in_one_is_given_up_in_all(
     assert "No such thing" in states[-1].failure.message
     assert len(asked(scripted)) < 100
     assert end(records).status == "completed"
+
+
+async def test_a_restarted_model_is_found_again_by_all(weights: Path, tmp_path: Path) -> None:
+    """Only whoever started the first process knows its next address: the others ask through it."""
+    engine = EmbeddedEngine("embedded", ChildConfig(weights, "nova-tiny", 512, 2, 1))
+    what = plan(
+        load=Concurrent(concurrency=2, requests=60),
+        parameters=Parameters(max_tokens=16),
+        processes=2,
+    )
+    pinned = [Pinned("nova-tiny", "nova-tiny", engine)]
+    async with loading(what, "b", pinned, tmp_path / "log") as load:
+        killed = False
+        records: list[Record] = []
+        async for record in load.records():
+            records.append(record)
+            if len(samples(records)) >= 6 and not killed:
+                killed = True
+                os.kill((await engine.keeper.address()).pid, signal.SIGKILL)
+    await engine.aclose()
+    counted = [one for one in samples(records) if one.counted]
+    assert len(counted) == 60
+    failed = [one for one in counted if one.failure is not None]
+    assert 1 <= len(failed) < 20
+    # Of each process the last ones have come from the new address.
+    last = sorted(counted, key=lambda one: one.number)[-6:]
+    assert [one.failure for one in last] == [None] * 6
