@@ -20,12 +20,14 @@ KEYS = ("nova_" + "k" * 40, "nova_" + "l" * 40)
 KNOWN = Keys(map(SecretStr, KEYS))
 OWNERS = [KNOWN.owner(key) or "" for key in KEYS]
 FORM = {"content-type": "application/x-www-form-urlencoded"}
+APP = "https://app.example.org"
 NOW = 1_900_000_000.0
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NovaServer]:
-    with nova_server(tmp_path_factory.mktemp("locked"), {"NOVA_API_KEYS": ",".join(KEYS)}) as one:
+    settings = {"NOVA_API_KEYS": ",".join(KEYS), "NOVA_CORS_ORIGINS": APP}
+    with nova_server(tmp_path_factory.mktemp("locked"), settings) as one:
         yield one
 
 
@@ -216,7 +218,8 @@ def test_a_session_opens_what_its_owners_key_opens_and_nothing_of_others(site: N
         ({"origin": "http://localhost", "host": "localhost"}, 201),
         ({"sec-fetch-site": "same-origin"}, 201),
         ({"origin": "http://evil.example"}, 403),
-        ({"origin": "https://app.example.org"}, 403),
+        ({"origin": APP}, 403),
+        ({"origin": APP, "authorization": f"Bearer {KEYS[0]}"}, 201),
         ({"origin": "null"}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
@@ -225,7 +228,7 @@ def test_a_session_opens_what_its_owners_key_opens_and_nothing_of_others(site: N
     ids=str,
 )
 def test_a_write_with_a_session_comes_from_our_own_pages(
-    tmp_path: Path, site: NovaServer, headers: dict[str, str], status: int
+    site: NovaServer, headers: dict[str, str], status: int
 ) -> None:
     sent = {**cookie(session_of(log_in(site.port, KEYS[0]))), **headers}
     assert ask(site.port, "POST", "/v1/threads", {}, sent).status == status
