@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from novasystem.engines.arriving import TimedBody
 from novasystem.engines.connect import connect
 from novasystem.engines.events import Arrival, TextDelta
 from novasystem.engines.protocol import Address, Engine
@@ -118,3 +119,18 @@ async def test_faults_are_the_same(scripted: ScriptedServer) -> None:
     quick = openai_stream(["a", "b"])
     first, second = await texts(scripted, quick, quick, busy_s=0.2)
     assert [text for text, _ in first] == [text for text, _ in second] == ["a", "b"]
+
+
+class Preempted:
+    """What aiohttp writes to; the processor is away for a while once the bytes have left."""
+
+    async def write(self, data: bytes) -> None:
+        time.sleep(0.05)  # noqa: ASYNC251
+
+
+async def test_a_request_has_left_when_it_was_handed_over() -> None:
+    for size, late_s in ((100, 0.0), (1_000_000, 0.05)):
+        body = TimedBody(b"x" * size)
+        before_ns = time.perf_counter_ns()
+        await body.write_with_length(Preempted(), None)
+        assert late_s <= (body.sent_at_ns - before_ns) / 1e9 < late_s + 0.04

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 import orjson
 
-from novasystem.engines.arriving import note_arrivals
+from novasystem.engines.arriving import TimedBody, note_arrivals
 from novasystem.engines.reads import DRAIN_S, Reads, broken
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import (
@@ -28,21 +28,6 @@ __all__ = ["Transport", "checked_address", "error_text"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
-
-
-class _Body(aiohttp.BytesPayload):
-    """A JSON body that notes when its last byte was written."""
-
-    sent_at_ns = 0
-
-    def __init__(self, value: bytes) -> None:
-        # Past BytesPayload's own, which warns of bodies over 1 MiB; this one is in memory anyway.
-        aiohttp.Payload.__init__(self, value, content_type="application/json")
-        self._size = len(value)
-
-    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
-        await super().write_with_length(writer, content_length)
-        self.sent_at_ns = time.perf_counter_ns()
 
 
 class _Opening:
@@ -145,7 +130,7 @@ class Transport:
         while True:
             opening = _Opening()
             _opening.set(opening)
-            data = None if payload is None else _Body(payload)
+            data = None if payload is None else TimedBody(payload)
             try:
                 async with asyncio.timeout(limit_s):
                     response = await self._session(fresh).request(
