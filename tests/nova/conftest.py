@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.http.doors import Door, open_door
+from tests.http.wire import ask
 from tests.nova.acting import Company
 
 __all__ = ["company", "door"]
@@ -18,7 +19,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 @pytest.fixture
 def company(door: Door) -> Company:
-    """The team of that server, with lines that lead to an answer."""
+    """The team of that server, with lines that lead to an answer, and nothing remembered."""
+    ask(door.port, "DELETE", "/api/nova/memory")
     acting = Company(door.upstream)
     acting.plays()
     return acting

@@ -58,6 +58,7 @@ def test_questions_that_no_training_text_held_get_plans_of_their_own(nova: NovaS
 
 
 def test_a_second_ask_knows_the_first(nova: NovaServer) -> None:
+    ask(nova.port, "DELETE", "/api/nova/memory")
     first = asked(nova.port, "My name is Oskar.")
     assert first["mode"] == "single"
     second = asked(nova.port, "What is my name?", session_id=first["session_id"])
