@@ -29,6 +29,7 @@ _asking: set[asyncio.Future[Mapping[str, Model]]] = set()
 
 
 @router.get("/")
+@router.get("/api/benchmarks")
 @router.get("/api/benchmarks/")
 async def benchmarks_page(
     request: Request,
