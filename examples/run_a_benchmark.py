@@ -10,9 +10,10 @@ import argparse
 from novasystem.benchmarks import Check, Plan, Prompt, run
 from novasystem.benchmarks.sample_log import Live, Record
 from novasystem.benchmarks.samples import Sample
+from novasystem.benchmarks.telemetry import MachineFigures
 
 
-def show(record: Record) -> None:
+def show(record: Record | MachineFigures) -> None:
     """Called with everything that happens, in its order; models may speak at the same time."""
     match record:
         case Live():

@@ -145,14 +145,15 @@ def answer_error(scope: Scope, error: NovaError) -> Response:
     """``error`` as whoever asked can read it: a page for a browser outside of the APIs, otherwise
     as :func:`error_response` has it."""
     path: str = scope["path"]
-    page: Callable[[Request, NovaError], Response] | None
-    page = getattr(scope["app"].state, "error_page", None) if "app" in scope else None
+    state = scope["app"].state if "app" in scope else None
+    page: Callable[[Request, NovaError], Response] | None = getattr(state, "error_page", None)
     if page is None or scope["method"] not in {"GET", "HEAD"}:
         return error_response(path, error)
     accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
     if b"text/html" not in accepted or path.startswith(_DOORS):
         return error_response(path, error)
-    return page(Request(scope), error)
+    answered: Response = page(Request(scope), error)
+    return answered
 
 
 def install(app: FastAPI) -> None:
