@@ -51,8 +51,10 @@ def wait(seconds: float) -> str:
 
 
 @server.tool()
-def die() -> str:
-    """Ends its process."""
+def die(mark: str) -> str:
+    """Leaves a mark in a file, and ends its process."""
+    with open(mark, "a") as file:
+        file.write("x")
     os._exit(3)
 
 

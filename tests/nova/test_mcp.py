@@ -103,7 +103,8 @@ async def test_one_that_dies_is_started_again_and_no_call_made_twice(tmp_path: P
         first = await called(tools, "here_pid")
         assert await called(tools, "here_count") == 1
         with pytest.raises(ToolFailed, match="Whether it did what was asked is not known"):
-            await called(tools, "here_die")
+            await called(tools, "here_die", mark=str(tmp_path / "mark"))
+        assert (tmp_path / "mark").read_text() == "x"
         assert gone(first)
         second = await called(tools, "here_pid")
         assert second != first

@@ -18,6 +18,7 @@ from novasystem.nova.memory.words import words_of
 from novasystem.settings import EngineSettings, Settings
 from novasystem.storage.backup import back_up
 from novasystem.storage.database import Database
+from novasystem.storage.full_text import postgres_words
 from novasystem.storage.portable import BackupFile, BackupWriter
 from novasystem.storage.restore import restore
 from novasystem.storage.schema import SCHEMA
@@ -255,6 +256,28 @@ async def test_older_data_is_found_after_its_upgrade(tmp_path: Path, nothing: Re
         assert await texts(Memory(older, nothing), "boat?") == ["My boat is called Nixe."]
         older.write_now(lambda c: c.execute(sa.delete(threads)))
         assert await texts(Memory(older, nothing), "boat?") == []
+
+
+def test_postgresql_takes_what_a_search_says_for_what_its_index_holds(database: Database) -> None:
+    if database.is_sqlite:
+        return
+
+    def plan(connection: sa.Connection) -> str:
+        # A table of no rows is read faster in any other way.
+        for off, on in (("enable_seqscan", "off"), ("enable_bitmapscan", "on")):
+            connection.execute(sa.text(f"SET LOCAL {off} = {on}"))
+        away = connection.begin_nested()
+        connection.execute(sa.text("DROP INDEX ix_items_run_id"))
+        asked = (
+            f"EXPLAIN SELECT 1 FROM items WHERE {postgres_words('items.content')} @@ "
+            "to_tsquery('simple'::regconfig, 'cat') AND kind = 'message' "
+            "AND run_id IS NOT NULL AND assistant_id IS NULL"
+        )
+        shown = "\n".join(connection.exec_driver_sql(asked).scalars())
+        away.rollback()
+        return shown
+
+    assert "ix_items_words" in database.write_now(plan)
 
 
 # What the scripted model takes words to mean: places on three axes.

@@ -51,7 +51,8 @@ def _remembered(owner_id: str, *columns: "sa.ColumnElement[Any]") -> "sa.Select[
         .join(runs, runs.c.id == items.c.run_id)
         .join(threads, threads.c.key == items.c.thread_key)
         .where(
-            items.c.kind == "message",
+            # As the index says it, and not as a parameter of which it knows nothing.
+            items.c.kind == sa.literal_column("'message'"),
             items.c.run_id.is_not(None),
             items.c.assistant_id.is_(None),
             items.c.status != "in_progress",
