@@ -269,6 +269,10 @@ def test_a_chain_can_be_left_out(door: Door, company: Company) -> None:
     assert "chain_of_thought" not in answer
     assert answer["text"]
     assert answer["metrics"]["agents"]["executor"]["calls"] == 2
+    path = f"/api/nova/asks/{answer['run_id']}?include_chain="
+    assert ask(door.port, "GET", f"{path}false").json == answer
+    assert len(ask(door.port, "GET", f"{path}true").json["chain_of_thought"]) == 5
+    assert ask(door.port, "GET", f"{path}perhaps").status == 422
 
 
 def test_an_engine_that_does_not_count_leaves_tokens_unknown(door: Door, company: Company) -> None:

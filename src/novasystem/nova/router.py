@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from novasystem.errors import RunFailed
+from novasystem.errors import MalformedRequest, RunFailed
 from novasystem.http.body import DirectRoute, read_body, takes
 from novasystem.http.owner import owner_of
 from novasystem.http.sse import AnswerResponse, SseResponse, last_event_id
@@ -41,7 +41,11 @@ def _json(body: Any) -> Response:
 
 
 def _chain(request: Request) -> bool:
-    return request.query_params.get("include_chain", "true").casefold() not in {"false", "0"}
+    given = request.query_params.get("include_chain", "true").casefold()
+    if given not in {"true", "false"}:
+        msg = f"'include_chain' is true or false, not '{given[:40]}'."
+        raise MalformedRequest(msg, param="include_chain")
+    return given == "true"
 
 
 @router.post(
