@@ -29,7 +29,7 @@ types: $(VENV)/.test ## Check types
 perf: $(VENV)/.test ## Measure speed; fails where a ratio misses its bound
 	$(BIN)/python -m tools.perf $(ARGS)
 
-perf-peers: $(VENV)/.test ## The same with LiteLLM's proxy beside it
+perf-peers: $(VENV)/.test ## The same with others beside it: LiteLLM's proxy, aiperf, guidellm (8 GB)
 	$(BIN)/python -m tools.perf --peers $(ARGS)
 
 ollama: $(VENV)/.runtime ## Build a real Ollama for the tests, in a cache outside this folder

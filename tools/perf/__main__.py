@@ -11,6 +11,7 @@ from rich.console import Console
 from tools.perf import peers
 from tools.perf.at_once import benchmarks_at_once
 from tools.perf.bench_client import client_decode, client_many, client_one, client_open
+from tools.perf.client_peers import client_peers
 from tools.perf.contestants import Stage, stage
 from tools.perf.first_token import first_token
 from tools.perf.history import history_page
@@ -48,25 +49,31 @@ FIGURES: dict[str, Callable[..., Figure]] = {
 }
 
 
+PEERS: dict[str, Callable[..., Figure]] = {"client_peers": client_peers}
+"""Only with ``--peers``, or by name."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.perf", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="figure", help=f"some of {', '.join(FIGURES)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: rough figures")
-    parser.add_argument("--peers", action="store_true", help="install LiteLLM's proxy and add it")
+    parser.add_argument("--peers", action="store_true", help="install others and add them")
     given = parser.parse_args(arguments)
-    if unknown := set(given.names) - FIGURES.keys():
+    if unknown := set(given.names) - FIGURES.keys() - PEERS.keys():
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
     if sys.platform != "linux":
         parser.error("the figures are read from Linux's accounts of its processes")
     console = Console()
     about = machine()
     console.print(", ".join(f"{key} {value}" for key, value in about.items()), soft_wrap=True)
-    peer = partial(peers.litellm, peers.installed(console)) if given.peers else None
+    # Peers of the client are asked for by name: they take long, and gigabytes.
+    proxied = given.peers and set(given.names) != {"client_peers"}
+    peer = partial(peers.litellm, peers.installed(console)) if proxied else None
     figures = []
     try:
         with stage(peer) as running:
-            for name in given.names or FIGURES:
+            for name in given.names or [*FIGURES, *(PEERS if given.peers else ())]:
                 figures.append(_measured(name, running, given.quick, console))
     except LoadFailed as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
@@ -81,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measured(name: str, running: Stage, quick: bool, console: Console) -> Figure:
     with console.status(f"{name} …"):
-        figure = FIGURES[name](running, quick=quick)
+        figure = (FIGURES | PEERS)[name](running, quick=quick)
     show(figure, console)
     return figure
 

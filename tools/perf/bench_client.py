@@ -39,10 +39,18 @@ from tools.perf.contestants import RAW, Stage
 from tools.perf.processes import LoadFailed
 from tools.perf.report import Check, Figure, Row
 
-__all__ = ["client_decode", "client_many", "client_one", "client_open"]
+__all__ = [
+    "FIRST_MS",
+    "MODEL",
+    "client_decode",
+    "client_many",
+    "client_one",
+    "client_open",
+    "measured",
+]
 
-_MODEL = "paced-64-20-50"
-_FIRST_MS = 50.0
+MODEL = "paced-64-20-50"
+FIRST_MS = 50.0
 _EACH_MS = 20.0
 _TOKENS = 64
 
@@ -92,17 +100,17 @@ class _Seen:
 def client_one(stage: Stage, *, quick: bool) -> Figure:
     """One request after the other, 26 s of them."""
     requests = 4 if quick else 20
-    seen = _measured(stage, Concurrent(concurrency=1, requests=requests))
+    seen = measured(stage, Concurrent(concurrency=1, requests=requests))
     ttft = statistics.mean(seen.ttft_ms)
     each = [
         (s.last_token_ns - s.first_token_ns) / 1e6 / (_TOKENS - 1)
         for s in seen.samples
         if s.last_token_ns is not None and s.first_token_ns is not None
     ]
-    bare = stage.client.run(stage.contestants[0].job(_MODEL, requests, 1))
+    bare = stage.client.run(stage.contestants[0].job(MODEL, requests, 1))
     table = [
-        Row("first token beyond 50 ms, mean, ms", [ttft - _FIRST_MS]),
-        Row(f"the same by {RAW}", [statistics.mean(bare.ttft_s) * 1e3 - _FIRST_MS]),
+        Row("first token beyond 50 ms, mean, ms", [ttft - FIRST_MS]),
+        Row(f"the same by {RAW}", [statistics.mean(bare.ttft_s) * 1e3 - FIRST_MS]),
         Row("time per token beyond 20 ms, mean, ms", [statistics.mean(each) - _EACH_MS]),
         *_cpu_rows(seen),
     ]
@@ -115,7 +123,7 @@ def client_one(stage: Stage, *, quick: bool) -> Figure:
             "s",
             enforced=not quick,
         ),
-        Check("client at 1: beyond the truth", ttft - _FIRST_MS, 0.3, "ms", enforced=False),
+        Check("client at 1: beyond the truth", ttft - FIRST_MS, 0.3, "ms", enforced=False),
     ]
     title = f"The benchmarker's client, one at a time ({requests} requests)"
     return Figure("client_one", title, "ms, s", table, checks)
@@ -124,20 +132,20 @@ def client_one(stage: Stage, *, quick: bool) -> Figure:
 def client_many(stage: Stage, *, quick: bool) -> Figure:
     """256 at once."""
     requests = 512 if quick else 2048
-    seen = _measured(stage, Concurrent(concurrency=256, requests=requests))
-    bare = stage.client.run(stage.contestants[0].job(_MODEL, requests, 256))
+    seen = measured(stage, Concurrent(concurrency=256, requests=requests))
+    bare = stage.client.run(stage.contestants[0].job(MODEL, requests, 256))
     bare_ms = [value * 1e3 for value in bare.ttft_s]
     mean, p99 = _mean_p99(seen.ttft_ms)
     table = [
-        Row("first token beyond 50 ms, mean, ms", [mean - _FIRST_MS]),
-        Row("first token beyond 50 ms, p99, ms", [p99 - _FIRST_MS]),
-        Row(f"mean by {RAW}", [_mean_p99(bare_ms)[0] - _FIRST_MS]),
-        Row(f"p99 by {RAW}", [_mean_p99(bare_ms)[1] - _FIRST_MS]),
+        Row("first token beyond 50 ms, mean, ms", [mean - FIRST_MS]),
+        Row("first token beyond 50 ms, p99, ms", [p99 - FIRST_MS]),
+        Row(f"mean by {RAW}", [_mean_p99(bare_ms)[0] - FIRST_MS]),
+        Row(f"p99 by {RAW}", [_mean_p99(bare_ms)[1] - FIRST_MS]),
         *_cpu_rows(seen),
     ]
     checks = [
-        Check("client at 256: mean beyond the truth", mean - _FIRST_MS, 3, "ms", enforced=False),
-        Check("client at 256: p99 beyond the truth", p99 - _FIRST_MS, 20, "ms", enforced=False),
+        Check("client at 256: mean beyond the truth", mean - FIRST_MS, 3, "ms", enforced=False),
+        Check("client at 256: p99 beyond the truth", p99 - FIRST_MS, 20, "ms", enforced=False),
     ]
     title = f"The benchmarker's client, 256 at once ({requests} requests)"
     return Figure("client_many", title, "ms, s", table, checks)
@@ -155,14 +163,14 @@ def client_open(stage: Stage, *, quick: bool) -> Figure:
     seen: dict[int, list[_Seen]] = {1: [], 2: []}
     for _ in range(1 if quick else 3):
         for processes, known in seen.items():
-            known.append(_measured(stage, load, processes=processes))
+            known.append(measured(stage, load, processes=processes))
     for processes, known in seen.items():
         by = "one process" if processes == 1 else "two processes"
         beyond = [_mean_p99(one.ttft_ms) for one in known]
         table += [
             Row(f"requests a second, {by}", [one.rate_per_s for one in known]),
-            Row("first token beyond 50 ms, mean, ms", [mean - _FIRST_MS for mean, _ in beyond]),
-            Row("first token beyond 50 ms, p99, ms", [p99 - _FIRST_MS for _, p99 in beyond]),
+            Row("first token beyond 50 ms, mean, ms", [mean - FIRST_MS for mean, _ in beyond]),
+            Row("first token beyond 50 ms, p99, ms", [p99 - FIRST_MS for _, p99 in beyond]),
             Row("schedule delay, mean, ms", [one.late_ms for one in known]),
             Row("CPU of the load per chunk, µs", [one.chunk_us for one in known]),
             Row("CPU of the busiest, of a core", [one.busiest for one in known]),
@@ -177,7 +185,7 @@ def client_open(stage: Stage, *, quick: bool) -> Figure:
     mean = statistics.median(_mean_p99(one.ttft_ms)[0] for one in seen[2])
     checks = [
         Check("open loop: rate", achieved, 0.995 * rate, "1/s", at_most=False, enforced=False),
-        Check("open loop: mean beyond the truth", mean - _FIRST_MS, 5, "ms", enforced=False),
+        Check("open loop: mean beyond the truth", mean - FIRST_MS, 5, "ms", enforced=False),
     ]
     title = f"The benchmarker's client, an open loop of {rate:g} requests/s ({requests} requests)"
     return Figure("client_open", title, "1/s, ms, µs", table, checks)
@@ -228,10 +236,10 @@ def _mean_p99(values: Sequence[float]) -> tuple[float, float]:
     return statistics.mean(values), sorted(values)[int(0.99 * (len(values) - 1))]
 
 
-def _measured(stage: Stage, load: LoadShape, *, processes: int = 1) -> _Seen:
-    plan = Plan(models=(_MODEL,), workload=Prompt(prompt="Hi."), load=load, processes=processes)
+def measured(stage: Stage, load: LoadShape, *, processes: int = 1) -> _Seen:
+    plan = Plan(models=(MODEL,), workload=Prompt(prompt="Hi."), load=load, processes=processes)
     engine = OpenAIEngine("upstream", stage.upstream.url, flavour="openai")
-    seen = asyncio.run(_load(Pinned(_MODEL, _MODEL, engine), plan))
+    seen = asyncio.run(_load(Pinned(MODEL, MODEL, engine), plan))
     wrong = [s for s in seen.samples if s.completion_tokens != _TOKENS or s.chunks < _TOKENS]
     if wrong:
         raise LoadFailed(f"An answer has not the tokens that it should have: {wrong[0]}")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tools.perf.processes import Process, free_port, process
 
-__all__ = ["installed", "litellm"]
+__all__ = ["installed", "litellm", "peers_folder"]
 
 LITELLM = "litellm[proxy]==1.106.2"
 """The release that the limits were compared with."""
@@ -27,10 +27,15 @@ model_list:
 """
 
 
+def peers_folder() -> Path:
+    """Where peers are installed, for all checkouts."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "novasystem" / "peers"
+
+
 def installed(console: Console) -> Path:
     """The folder of LiteLLM's commands; the first time, installs about a gigabyte."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "novasystem" / "peers" / LITELLM.replace("[proxy]==", "-")
+    folder = peers_folder() / LITELLM.replace("[proxy]==", "-")
     done = folder / "installed"
     if not done.exists():
         console.print(f"Installing {LITELLM} …", markup=False)
