@@ -223,7 +223,7 @@ async def test_a_models_limit_ends_its_requests_in_all_and_no_others(
         models=("slow", "m"),
         mode="sequential",
         load=Concurrent(concurrency=4, requests=12),
-        limits=Limits(model_s=1.5),
+        limits=Limits(model_s=5),
         processes=2,
     )
     models = [Pinned(name, name, engine) for name in what.models]
