@@ -225,7 +225,7 @@ def test_a_page_recovers_with_its_server(tmp_path: Path, browser: Browser) -> No
     """What went on goes on after the restart, and the page with it."""
     with nova_server(tmp_path) as server:
         url, port = server.url, server.port
-        context = opened(browser, url, allow=("ERR_", "Failed to fetch"))
+        context = opened(browser, url, allow=("ERR_", "Failed to fetch", "htmx:sendError"))
         page, _ = context.__enter__()
         choose(page)
         page.get_by_text("More: repetitions").click()

@@ -19,7 +19,9 @@ export function localTimes(within = document) {
 
 localTimes();
 document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target));
-document.addEventListener("htmx:sendError", () => {
+document.addEventListener("htmx:sendError", (event) => {
+  // What refreshes by itself does so again once the connection is back, which the page tells.
+  if (event.target.id === "recent") return;
   toast("The server does not answer.", "bad", "Look whether it still runs, then try again.");
 });
 document.addEventListener("htmx:responseError", (event) => {
