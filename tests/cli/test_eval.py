@@ -36,13 +36,14 @@ def asking(command: Command, scripted: ScriptedServer, company: Company, tmp_pat
 
 def knows(work: str) -> str:
     """Whoever is asked for a colour knows it; nobody knows who Ada is."""
-    return " ".join(f"red{word.strip('?.')}" for word in work.split() if word[0].isdigit()) or "No."
+    numbers = [word.strip("?.") for word in work.split() if word[0].isdigit()]
+    return " ".join(f"The colour is red{number}." for number in numbers) or "No."
 
 
 def test_what_came_of_it_is_shown_and_written(
     asking: Command, company: Company, tmp_path: Path
 ) -> None:
-    company.plays(planner=plan("Look"), single=knows, closer="Blue, all of them.")
+    company.plays(planner=plan("Look"), single=knows, closer="The colour is blue.")
     done = asking.run("eval", "--questions", "mine.jsonl", "-o", "result.json")
     rows = [line.split() for line in done.stdout.splitlines() if line]
     assert ["right", "12", "of", "13", "0", "of", "13"] in rows
@@ -63,7 +64,7 @@ def test_what_came_of_it_is_shown_and_written(
     told = [one for one in company.asked("single") if one.work.endswith("Well?")]
     assert "I am Ada." in [m["content"] for m in told[0].messages]
     for one in company.asked("single"):
-        assert json.dumps(one.messages).count("Colour ") == one.work.count("Colour ")
+        assert "The colour is" not in json.dumps(one.messages)
     # Nothing of it is kept where the user's own things are.
     assert not (tmp_path / "data" / "nova.db").exists()
 
