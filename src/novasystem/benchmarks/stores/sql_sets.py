@@ -23,6 +23,16 @@ _mine = sa.select(_terms.term, _terms.chunk, _terms.bits).where(
 )
 # Made once, as to put a statement together takes longer than to carry it out.
 _TERMS = _mine.where(_terms.term.in_(sa.bindparam("terms", expanding=True)))
+_is_owners = _columns.owner_id == sa.bindparam("owner")
+_ENDS = sa.select(
+    *(
+        sa.select(end(_columns.at_us)).where(_is_owners).scalar_subquery()
+        for end in (sa.func.min, sa.func.max)
+    )
+)
+_NUMBERS = sa.select(_columns.number).where(
+    _is_owners, _columns.at_us >= sa.bindparam("since"), _columns.at_us < sa.bindparam("until")
+)
 _BEGINNING = _mine.where(_terms.term >= sa.bindparam("start"), _terms.term < sa.bindparam("end"))
 
 
@@ -80,10 +90,7 @@ class Sets:
 
     def _within(self, since: int | None, until: int | None) -> int:
         """Those within a time, of which at least one end is given."""
-        mine = _columns.owner_id == self._owner_id
-        ends = sa.select(sa.func.min(_columns.at_us)), sa.select(sa.func.max(_columns.at_us))
-        asked = sa.select(*(end.where(mine).scalar_subquery() for end in ends))
-        first, last = self._connection.execute(asked).one()
+        first, last = self._connection.execute(_ENDS, {"owner": self._owner_id}).one()
         if first is None:
             return 0
         begin = first if since is None else max(since, first)
@@ -93,9 +100,8 @@ class Sets:
         terms, spans = covering(begin, end)
         bits = self._all(_TERMS, {"terms": terms}) if terms else 0
         for span in spans:
-            within = _columns.at_us >= span[0], _columns.at_us < span[1]
-            numbers = sa.select(_columns.number).where(mine, *within)
-            for number in self._connection.scalars(numbers):
+            given = {"owner": self._owner_id, "since": span[0], "until": span[1]}
+            for number in self._connection.scalars(_NUMBERS, given):
                 bits |= 1 << number
         return bits
 
