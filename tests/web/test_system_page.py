@@ -67,7 +67,7 @@ def test_a_model_is_unloaded_and_loaded_by_hand(open_page: Callable[..., Page]) 
 
 
 def test_running_work_is_seen_and_cancelled(browser: Browser, tmp_path: Path) -> None:
-    with open_door(tmp_path) as door:
+    with open_door(tmp_path, {"NOVA_BETWEEN_TOKENS_TIMEOUT_S": "60"}) as door:
         door.answers([*openai_stream(["slow"])[:3], Stall()])
         conversation = new_conversation()
         body = {"message": "Hi.", "conversation_id": conversation}
@@ -79,7 +79,7 @@ def test_running_work_is_seen_and_cancelled(browser: Browser, tmp_path: Path) ->
                 "href", re.compile(conversation)
             )
             work.get_by_role("button", name=f"Cancel {begun['run_id']}").click()
-            expect(page.get_by_text("Nothing runs now.")).to_be_visible()
+            expect(page.get_by_text("Nothing runs now.")).to_be_visible(timeout=30_000)
         eventually(lambda: door.asked[0].client_left_at_ns)
 
 

@@ -23,6 +23,17 @@ function mark() {
 }
 
 const notice = connectionNotice($("#connection"));
+let shown = "";
+let pressed = false;
+
+// What is as it was stays as it is, and nothing is taken away below a finger.
+now.addEventListener("pointerdown", () => { pressed = true; });
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = false; }));
+now.addEventListener("htmx:beforeSwap", (event) => {
+  const text = event.detail.xhr.responseText;
+  if (pressed || text === shown) event.detail.shouldSwap = false;
+  else if (event.detail.shouldSwap) shown = text;
+});
 
 now.addEventListener("htmx:afterSwap", mark);
 now.addEventListener("htmx:afterOnLoad", () => notice.show("open"));
@@ -47,5 +58,7 @@ now.addEventListener("click", async (event) => {
     mark();
     document.getElementById(id)?.focus();
     htmx.trigger(now, "refresh");
+    // What is cancelled takes a moment to end.
+    if (did === "cancel") setTimeout(() => htmx.trigger(now, "refresh"), 1000);
   }
 });

@@ -30,6 +30,7 @@ _STATUS = {
     "cancelled": Badge("stopped", "warning"),
     "skipped": Badge("skipped"),
 }
+_ANSWERING = {"close", "single"}
 _LIMITS = {
     "max_rounds": "rounds",
     "max_steps": "steps",
@@ -233,6 +234,8 @@ def _step(entry: Mapping[str, Any]) -> StepView:
         told.append(f"{entry['tokens']:,} tokens")
     if entry.get("depends_on"):
         told.append("after step " + ", ".join(map(str, entry["depends_on"])))
+    # What it says is the answer, which stands below the tree.
+    answers = entry["step_id"] in _ANSWERING and entry["status"] == "completed"
     number = entry.get("number")
     title = entry.get("title") or ""
     return StepView(
@@ -241,7 +244,7 @@ def _step(entry: Mapping[str, Any]) -> StepView:
         title=f"{number}. {title}" if number is not None else title,
         state=_STATUS.get(entry["status"], Badge(entry["status"])),
         told=" · ".join(told),
-        html="" if plan or verdict else render_markdown(entry.get("text") or ""),
+        html="" if plan or verdict or answers else render_markdown(entry.get("text") or ""),
         plan=tuple(map(_line, plan or ())),
         verdict=verdict,
         given=entry.get("input") or "",
