@@ -27,8 +27,9 @@ def said(
         kind, owner_id, {}, thread_key=thread.key, thread_id=thread.id, assistant_id=assistant_id
     )
     run = run_store.insert(connection, asked)
-    run_store.update(connection, run.key, status="completed")
-    run_store.free_thread(connection, run)
+    end = ("status", {"status": "completed"}, run.created_at)
+    changes = {"status": "completed", "ended_at": run.created_at, "last_seq": 1}
+    run_store.close(connection, run, 1, [end], "completed", run.created_at, **changes)
     new = [
         NewItem(
             "message",

@@ -13,7 +13,9 @@ from novasystem.runs.records import Event, NewRun, Run, Step, StepStatus
 from novasystem.runs.state import RunStatus
 from novasystem.runs.statements import CALL
 from novasystem.storage.ids import new_id, now_ms
+from novasystem.storage.notices import notices
 from novasystem.storage.paging import paged
+from novasystem.storage.statements import Part, together
 from novasystem.storage.tables import run_steps, runs, threads
 
 __all__ = [
@@ -21,12 +23,11 @@ __all__ = [
     "Raw",
     "advance",
     "append",
-    "end_open_steps",
+    "close",
     "end_step",
     "events_after",
     "exists",
     "follows",
-    "free_thread",
     "get",
     "get_step",
     "insert",
@@ -195,24 +196,48 @@ def set_metadata(connection: Connection, run_key: int, metadata: Mapping[str, st
     update(connection, run_key, metadata=dict(metadata))
 
 
-def free_thread(connection: Connection, run: Run) -> None:
-    """Let the next run have the thread."""
-    if run.thread_key is not None:
-        free = {"of_key": run.thread_key, "of_run": run.id, "active_run": None}
-        statements.FREE(connection, {**free, "updated_at": now_ms()})
-
-
 def append(connection: Connection, run_key: int, first_seq: int, events: Sequence[Raw]) -> None:
     """One batch of the log; the caller has checked the fence and sets ``last_seq``."""
-    statements.APPEND(
-        connection,
-        {
-            "run_key": run_key,
-            "first_seq": first_seq,
-            "last_seq": first_seq + len(events) - 1,
-            "events": orjson.dumps(events),
-        },
-    )
+    statements.APPEND(connection, _batch(run_key, first_seq, events))
+
+
+def _batch(run_key: int, first_seq: int, events: Sequence[Raw]) -> dict[str, Any]:
+    return {
+        "run_key": run_key,
+        "first_seq": first_seq,
+        "last_seq": first_seq + len(events) - 1,
+        "events": orjson.dumps(events),
+    }
+
+
+def close(
+    connection: Connection,
+    run: Run,
+    first_seq: int,
+    events: Sequence[Raw],
+    steps: StepStatus | None,
+    at_ms: int,
+    **changes: Any,
+) -> None:
+    """The last batch of the log, the row's ``changes``, and the word that there is news.
+
+    ``steps``: what becomes of those that are open, where the run has ended and its thread is free
+    for the next one; of a call nobody knows whether it had its effect.
+    """
+    parts: list[Part] = []
+    words = [f"events {run.id}"]
+    if steps is not None:
+        parts.append((statements.END_STEPS, {"of_run": run.key, "end": steps, "at": at_ms}))
+        if run.thread_key is not None:
+            free = {"of_key": run.thread_key, "of_run": run.id, "active_run": None}
+            parts.append((statements.FREE, {**free, "updated_at": at_ms}))
+            words.append(f"thread {run.thread_key}")
+    parts += [
+        (statements.APPEND, _batch(run.key, first_seq, events)),
+        (statements.UPDATE, {"of_key": run.key, **changes}),
+        *notices(connection, *words),
+    ]
+    together(connection, parts)
 
 
 def exists(connection: Connection, run_key: int) -> bool:
@@ -281,11 +306,6 @@ def end_step(
 
 def set_step_details(connection: Connection, step_id: str, details: Mapping[str, Any]) -> None:
     statements.UPDATE_STEP(connection, {"of_id": step_id, "details": details})
-
-
-def end_open_steps(connection: Connection, run_key: int, status: StepStatus, ended_at: int) -> None:
-    """What a run that ended had left open; of a call nobody knows whether it had its effect."""
-    statements.END_STEPS(connection, {"of_run": run_key, "end": status, "at": ended_at})
 
 
 def get_step(connection: Connection, run_key: int, step_id: str) -> Step | None:

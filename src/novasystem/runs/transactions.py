@@ -159,13 +159,9 @@ def _end(
             store.append(connection, run.key, last_seq + 1 - len(unwritten), unwritten)
             unwritten = []
         events += settle(connection, run, status)
-    if status in ENDED:
-        store.end_open_steps(connection, run.key, _STEP_END[status], now)
-        store.free_thread(connection, run)
     events.append(
         status_event(status, now, error=ending.error, details=ending.details, usage=usage)
     )
-    store.append(connection, run.key, last_seq + 1 - len(unwritten), [*unwritten, *events])
     changes: dict[str, Any] = {
         "status": status,
         "executor": None,
@@ -175,9 +171,9 @@ def _end(
         "details": ending.details,
         "usage": usage,
     }
-    store.update(connection, run.key, **changes)
-    freed = [f"thread {run.thread_key}"] if status in ENDED and run.thread_key else []
-    notify(connection, f"events {run.id}", *freed)
+    steps = _STEP_END[status] if status in ENDED else None
+    first_seq = last_seq + 1 - len(unwritten)
+    store.close(connection, run, first_seq, [*unwritten, *events], steps, now, **changes)
     return replace(run, **changes), numbered(last_seq + 1, events)
 
 

@@ -14,9 +14,9 @@ from sqlalchemy.engine import Connection
 
 from novasystem.errors import StorageUnavailable
 from novasystem.storage.database import Database
-from novasystem.storage.statements import Prepared
+from novasystem.storage.statements import Part, Prepared
 
-__all__ = ["Notices", "notify"]
+__all__ = ["Notices", "notices", "notify"]
 
 _CHANNEL = "novasystem"
 # PostgreSQL takes at most 8,000 bytes a notice.
@@ -30,18 +30,25 @@ _log = structlog.get_logger(__name__)
 
 def notify(connection: Connection, *words: str) -> None:
     """Tell every process once the transaction is committed."""
+    for statement, given in notices(connection, *words):
+        statement(connection, given)
+
+
+def notices(connection: Connection, *words: str) -> list[Part]:
+    """What :func:`notify` carries out."""
     if connection.dialect.name != "postgresql" or not words:
-        return
-    part: list[str] = []
+        return []
+    parts: list[Part] = []
+    told: list[str] = []
     size = 0
     for word in [*words, None]:
-        if part and (word is None or size + len(word) > _MAX_CHARS):
-            payload = "\n".join(part)
-            _NOTIFY(connection, {"payload": payload})
-            part, size = [], 0
+        if told and (word is None or size + len(word) > _MAX_CHARS):
+            parts.append((_NOTIFY, {"payload": "\n".join(told)}))
+            told, size = [], 0
         if word is not None:
-            part.append(word)
+            told.append(word)
             size += len(word) + 1
+    return parts
 
 
 class Notices:
