@@ -8,7 +8,7 @@ import typer
 from novasystem.cli.failures import traced
 from novasystem.cli.options import Config, LogLevel
 from novasystem.errors import ConfigurationError
-from novasystem.serving.imports import import_fastapi, import_structlog
+from novasystem.serving.imports import import_aiohttp, import_fastapi, import_structlog
 
 __all__ = ["serve"]
 
@@ -67,6 +67,7 @@ def serve(
         log_level=log_level,
         embedded=embedded,
     )
+    import_aiohttp(settings)
     with traced(settings.log_level):
         if settings.workers > 1:
             if reload:

@@ -1,8 +1,15 @@
 """Libraries that a server takes in a lighter form than they come in by themselves."""
 
+import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["import_fastapi", "import_structlog"]
+if TYPE_CHECKING:
+    from novasystem.settings import Settings
+
+__all__ = ["import_aiohttp", "import_fastapi", "import_structlog"]
 
 
 def import_structlog() -> None:
@@ -29,3 +36,28 @@ def import_fastapi() -> None:
         import fastapi  # noqa: F401
     finally:
         del BaseModel.model_config["defer_build"]
+
+
+def import_aiohttp(settings: "Settings") -> None:
+    """Where no engine is asked over TLS, without the certificates of the world's authorities, which
+    it reads when it is imported: a tenth of a server's start."""
+    named = f"{settings.model_dump()} {os.environ.get('OLLAMA_HOST', '')}".casefold()
+    nowhere = (
+        {} if "https:" in named else dict.fromkeys(("SSL_CERT_FILE", "SSL_CERT_DIR"), os.devnull)
+    )
+    with _environment(nowhere):
+        import aiohttp  # noqa: F401
+
+
+@contextmanager
+def _environment(given: Mapping[str, str]) -> Iterator[None]:
+    known = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in known.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -13,7 +13,7 @@ import uvicorn
 
 from novasystem import log
 from novasystem.errors import NovaError
-from novasystem.serving.imports import import_fastapi
+from novasystem.serving.imports import import_aiohttp, import_fastapi
 from novasystem.serving.link import Link
 from novasystem.serving.words import lines
 from novasystem.settings import Settings
@@ -47,6 +47,7 @@ def main() -> int:
 
 def _serve(settings: Settings, link: Link, sockets: list[socket.socket]) -> int:
     import_fastapi()
+    import_aiohttp(settings)
     from novasystem.app import create_app
     from novasystem.server import Server, run, uvicorn_config
 
