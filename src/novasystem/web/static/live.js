@@ -42,6 +42,7 @@ class Column {
     );
     this.text = "";
     this.shown = "";
+    this.fresh = true;
     this.waitingSince = null;
     this.figures = {};
     this.state = "waiting";
@@ -55,11 +56,13 @@ class Column {
         if (event.error) this.note.textContent = `${event.error.message} ${event.error.hint ?? ""}`;
         break;
       case "request":
-        this.text = "";
+        // What was said last stays until something takes its place.
+        this.fresh = true;
         this.waitingSince = performance.now();
         break;
       case "token":
-        this.text = (this.text + event.text).slice(-MOST_CHARS);
+        this.text = ((this.fresh ? "" : this.text) + event.text).slice(-MOST_CHARS);
+        this.fresh = false;
         this.waitingSince = null;
         this.figures.ttft = event.ttft_s;
         if (event.chunks_per_s !== null) this.figures.pace = event.chunks_per_s;
