@@ -25,7 +25,12 @@ def begun_by(pid: int, path: Path) -> Path:
 
 
 def sleeping(*arguments: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", *arguments])
+    """One that has begun: before that the system does not know its arguments."""
+    code = "import time; print(flush=True); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
 
 
 @pytest.fixture
