@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.http.doors import Door, open_door
+from tests.http.doors import COMPLETIONS, Door, open_door
 from tests.http.wire import ask
-from tests.servers.answers import Sleep, Stall, openai_stream
-from tests.servers.nova import NovaServer
+from tests.servers.answers import Sleep, Stall, json_answer, openai_stream
+from tests.servers.nova import NovaServer, nova_server
+from tests.servers.scripted import scripted_server
 from tests.web.browser import axe_problems, opened, screenshots, scrolls_sideways
 from tests.web.payloads import PAYLOADS
 from tests.web.relay import relay
 
 PATIENT = {"NOVA_HEARTBEAT_S": "5", "NOVA_BETWEEN_TOKENS_TIMEOUT_S": "60"}
+SCRIPTED = {"id": "scripted", "object": "model", "created": 7, "owned_by": "vllm"}
 TASK = "Add 2 and 3, then name the capital of France."
 
 
@@ -148,6 +150,37 @@ def test_an_ask_goes_on_over_a_lost_connection_and_in_a_second_window(
                 answered(one, 1)
                 expect(one.get_by_role("region", name="Answer")).to_contain_text("one two three")
     assert len(door.asked) == 1
+
+
+def test_an_ask_goes_on_over_a_restart_of_the_server(browser: Browser, tmp_path: Path) -> None:
+    with scripted_server() as engine:
+        engine.on("GET", "/v1/models", json_answer(200, {"object": "list", "data": [SCRIPTED]}))
+        pieces = openai_stream(["one ", "two ", "three "])
+        engine.on("POST", COMPLETIONS, [*pieces[:3], Stall()], pieces)
+        settings = {
+            **PATIENT,
+            "NOVA_EMBEDDED": "off",
+            "NOVA_DEFAULT_MODEL": "scripted",
+            "NOVA_OPENAI_URL": f"{engine.url}/v1",
+            "NOVA_SHUTDOWN_TIMEOUT_S": "0",
+        }
+        with (
+            nova_server(tmp_path, settings) as server,
+            opened(browser, f"{server.url}/ask") as (page, _),
+        ):
+            put(page, "Count.", "single")
+            live = page.locator("article.ask .theirs .stream")
+            expect(live).to_contain_text("one")
+            server.process.terminate()
+            server.process.wait(30)
+            expect(page.locator("#connection")).to_contain_text("connection is lost")
+            expect(live).to_contain_text("one")
+            expect(page.get_by_role("button", name="Stop")).to_be_visible()
+            with nova_server(tmp_path, settings, ["--port", str(server.port)]):
+                answered(page, 1)
+                answer = page.get_by_role("region", name="Answer")
+                expect(answer.locator(".prose")).to_have_text("one two three")
+                expect(page.locator("#connection")).to_be_hidden()
 
 
 def test_nothing_that_an_agent_writes_runs(browser: Browser, door: Door) -> None:

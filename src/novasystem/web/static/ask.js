@@ -5,7 +5,7 @@ import { $, $$, announce, busy, el, path, seconds, showError, toast } from "./do
 import { ServerError, call, request } from "./fetch.js";
 import { localTimes } from "./page.js";
 import { connectionNotice, follow, readEvents } from "./sse.js";
-import { atEnd, toEnd } from "./streaming.js";
+import { ENDED, atEnd, toEnd } from "./streaming.js";
 
 const ANSWERING = new Set(["close", "single"]);
 const talk = $("#talk");
@@ -146,10 +146,6 @@ class Tree {
     (ANSWERING.has(id) ? this.answer : known?.text)?.append(text);
   }
 
-  again(id) {
-    (ANSWERING.has(id) ? this.answer : this.steps.get(id)?.text)?.replaceChildren();
-  }
-
   tool(id, tool) {
     const came = tool.error === undefined || tool.error === null ? tool.output : tool.error.message || tool.error;
     const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -199,7 +195,6 @@ function watch(runId, question) {
     begun: () => steps.clear(),
     step_begun: (data) => { steps.begin(data); announce(`${data.agent}: ${data.title || data.purpose}`); },
     token: (data) => steps.token(data.step_id, data.text),
-    again: (data) => steps.again(data.step_id),
     tool: (data) => steps.tool(data.step_id, data),
     plan: (data) => steps.plan(data.round, data.steps),
     step_done: (data) => steps.done(data.entry),
@@ -210,16 +205,19 @@ function watch(runId, question) {
       for (const entry of data.entries || []) steps.done(titles(entry));
       for (const open of data.open || []) steps.begin(open);
     },
-    error: (data) => { failed = data; },
   };
   const handle = follow(`/api/nova/asks/${runId}/events`, {
     notice: connectionNotice($("#connection")),
-    onEvent({ event, data }) {
+    endless: true,
+    async onEvent({ event, data }) {
       const stay = atEnd();
       on[event]?.(data);
       if (stay) toEnd();
       if (event === "done") end(`The answer is there. ${data.text.slice(0, 400)}`);
-      if (event === "error") end(`The ask failed. ${data.message}`);
+      if (event === "error" && (await hasEnded(runId))) {
+        failed = data;
+        end(`The ask failed. ${data.message}`);
+      }
     },
     onOver(error) {
       failed = error || failed;
@@ -240,6 +238,17 @@ function watch(runId, question) {
   }
   running = { runId };
   look();
+}
+
+/** Whether the ask itself is over. A server that is stopped ends its streams with an error too. */
+async function hasEnded(runId) {
+  try {
+    const { status } = await call("GET", `/api/nova/asks/${runId}`, undefined, { signal: AbortSignal.timeout(5000) });
+    return ENDED.has(status);
+  } catch {
+    // The stream is taken up again, and tells.
+    return false;
+  }
 }
 
 /** Put what is stored in the place of what was shown; steps that were open stay open. */

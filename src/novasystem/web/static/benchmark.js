@@ -3,6 +3,7 @@
 import { $ } from "./dom.js";
 import { listen, showResult } from "./result.js";
 import { follow } from "./sse.js";
+import { ENDED } from "./streaming.js";
 
 const main = $("#content");
 const article = $("[data-benchmark]", main);
@@ -13,5 +14,14 @@ if (article.dataset.going === "yes") {
   const holder = document.createElement("div");
   article.replaceWith(holder);
   holder.append(article);
-  follow(`/api/benchmarks/${id}/events`, { onEvent: () => {}, onOver: () => showResult(holder, id) });
+  const show = () => showResult(holder, id);
+  const handle = follow(`/api/benchmarks/${id}/events`, {
+    endless: true,
+    onEvent({ data }) {
+      if (data.type !== "status" || !ENDED.has(data.status)) return;
+      handle.close();
+      show();
+    },
+    onOver: show,
+  });
 }

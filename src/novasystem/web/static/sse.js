@@ -53,19 +53,21 @@ function within(promise, ms) {
 /**
  * Follow the stream at `target` until it is closed, or is over.
  *
- * onEvent({id, event, data}) gets each event; data is parsed where it is JSON. onOver(error) comes
- * once there is nothing more: error is null after the stream's own end, or a ServerError that it is
- * of no use to try again after (a 4xx). A lost connection is tried again, later each time, with
- * Last-Event-ID; the visible state is `notice` (see connectionNotice) where one is given.
- * endless: also an ordinary end is taken up again. `asked(id)` may give the first request's id.
+ * onEvent({id, event, data}) gets each event, and is waited for; data is parsed where it is JSON.
+ * onOver(error) comes once there is nothing more: error is null after the stream's own end, or a
+ * ServerError that it is of no use to try again after (a 4xx). A lost connection is tried again,
+ * later each time, with Last-Event-ID; the visible state is `notice` (see connectionNotice) where
+ * one is given.
+ * endless: also an ordinary end is taken up again, as a server that is stopped ends its streams;
+ * whoever follows closes it, or a 204 does.
  * A page that nobody sees lets go of its connection: browsers have few of them.
  *
  * Returns {close()}.
  */
-export function follow(target, { onEvent, onOver = () => {}, onState = () => {}, notice = null, endless = false, lastId = null }) {
+export function follow(target, { onEvent, onOver = () => {}, onState = () => {}, notice = null, endless = false }) {
   let closed = false;
   let control = null;
-  let last = lastId;
+  let last = null;
   let failures = 0;
   let timer = null;
   let hidden = null;
@@ -95,7 +97,7 @@ export function follow(target, { onEvent, onOver = () => {}, onState = () => {},
       for await (const event of readEvents(response)) {
         if (closed || own !== control) return;
         if (event.id !== null) last = event.id;
-        onEvent({ ...event, data: parsed(event.data) });
+        await onEvent({ ...event, data: parsed(event.data) });
       }
       if (closed || own !== control) return;
       if (!endless) return over(null);

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { connectionNotice, follow } from "./sse.js";
 
-const ENDED = new Set(["completed", "incomplete", "failed", "cancelled", "expired"]);
+export const ENDED = new Set(["completed", "incomplete", "failed", "cancelled", "expired"]);
 
 /** Whether the end of the page is in view: then it stays there while the page grows. */
 export function atEnd() {
@@ -71,6 +71,8 @@ export function showRun(runId, { place, notice = null, onEvent = () => {}, onEnd
 
   const handle = follow(`/api/runs/${runId}/events`, {
     notice: notice ? connectionNotice(notice) : null,
+    // Only its status says that a run has ended: one whose server was stopped goes on with the next.
+    endless: true,
     onState(state) {
       // What was shown and is not stored is sent again, or was lost with the server.
       if (state === "open" && begun) for (const one of [answer, thoughts]) one.cut(stored);
