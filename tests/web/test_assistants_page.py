@@ -115,6 +115,23 @@ def test_what_does_not_fit_is_said_and_stays(open_page: Callable[..., Page]) -> 
     assert axe_problems(page) == []
 
 
+def test_a_format_that_was_given_elsewhere_is_kept(
+    open_page: Callable[..., Page], site: NovaServer
+) -> None:
+    schema = {"name": "city", "schema": {"type": "object", "properties": {}}}
+    given = {"type": "json_schema", "json_schema": schema}
+    assistant = made(site.port, response_format=given)
+    before = ask(site.port, "GET", f"/v1/assistants/{assistant}").json["response_format"]
+    page = open_page(f"/assistants/{assistant}")
+    expect(page.get_by_label("Answers").locator(":checked")).to_contain_text("json_schema")
+    page.get_by_label("Name").fill("Cities")
+    page.get_by_role("button", name="Keep the changes").click()
+    expect(page.get_by_text("The changes are kept.")).to_be_visible()
+    kept = ask(site.port, "GET", f"/v1/assistants/{assistant}").json
+    assert (kept["name"], kept["response_format"]) == ("Cities", before)
+    assert before["json_schema"]["schema"] == schema["schema"]
+
+
 def test_a_run_that_calls_a_function_waits_for_its_output(
     open_page: Callable[..., Page], site: NovaServer
 ) -> None:

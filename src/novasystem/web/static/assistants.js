@@ -22,6 +22,8 @@ function asked() {
       throw new ServerError("The functions are not valid JSON.", String(error.message));
     }
   }
+  // An empty choice leaves the format as it is: a schema that was given elsewhere.
+  const format = $("#format").value;
   return {
     name: $("#name").value.trim() || null,
     model: $("#model").value,
@@ -29,7 +31,7 @@ function asked() {
     description: $("#description").value.trim() || null,
     temperature: number($("#temperature")),
     top_p: number($("#top_p")),
-    response_format: $("#format").value === "auto" ? "auto" : { type: $("#format").value },
+    ...(format && { response_format: format === "auto" ? "auto" : { type: format } }),
     tools,
   };
 }

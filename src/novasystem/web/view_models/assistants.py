@@ -46,7 +46,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of an assistant as they stand in its form."""
+    """The fields of an assistant as they stand in its form. ``own_format``: the kind of an answer's
+    format that the form does not offer, and therefore leaves as it is."""
 
     name: str = ""
     description: str = ""
@@ -55,6 +56,7 @@ class Form:
     top_p: str = ""
     tools: str = ""
     as_json: bool = False
+    own_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,7 @@ def _entry(assistant: Assistant, here: Assistant | None) -> Entry:
 def _form(one: Assistant) -> Form:
     indented = orjson.dumps(list(one.tools), option=orjson.OPT_INDENT_2).decode()
     wanted = one.response_format
+    kind = str(wanted.get("type", "")) if isinstance(wanted, Mapping) else ""
     return Form(
         name=one.name or "",
         description=one.description or "",
@@ -190,7 +193,8 @@ def _form(one: Assistant) -> Form:
         temperature="" if one.temperature is None else f"{one.temperature:g}",
         top_p="" if one.top_p is None else f"{one.top_p:g}",
         tools=indented if one.tools else "",
-        as_json=isinstance(wanted, Mapping) and wanted.get("type") == "json_object",
+        as_json=kind == "json_object",
+        own_format="" if kind == "json_object" else kind,
     )
 
 
