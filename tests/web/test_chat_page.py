@@ -99,6 +99,12 @@ def test_a_turn_anew_and_a_message_that_is_edited(open_page: Callable[..., Page]
     expect(page.locator(".message.mine[data-id]")).to_have_count(2)
     answers(page, 2)
     assert [text for text in texts(page)[::2]] == [HELLO, "What is 4+4?"]
+    # What came after it would go with it: that is asked first.
+    with page.expect_event("dialog") as asked:
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        page.get_by_role("button", name="Retry this answer").first.click()
+    assert "makes room" in asked.value.message
+    answers(page, 2)
     page.get_by_role("button", name="Edit this message").first.click()
     box = page.get_by_label("Your message, to be changed")
     expect(box).to_be_focused()
@@ -254,6 +260,14 @@ def test_a_server_that_goes_away_and_comes_back(browser: Browser, tmp_path: Path
             say(page, "Are you there?")
             expect(page.get_by_role("alert").first).to_contain_text("does not answer")
             expect(page.get_by_label("Message", exact=True)).to_have_value("Are you there?")
+            page.get_by_role("button", name="Edit this message").click()
+            box = page.get_by_label("Your message, to be changed")
+            box.fill("Is anybody there?")
+            box.press("Enter")
+            expect(box).to_be_focused()
+            expect(box).to_have_value("Is anybody there?")
+            box.press("Escape")
+            expect(page.get_by_role("button", name="Edit this message")).to_be_focused()
             with nova_server(tmp_path, {**settings}, ["--port", port]):
                 page.get_by_role("button", name="Send").click()
                 answers(page, 2)

@@ -53,10 +53,13 @@ form.addEventListener("submit", (event) => {
 
 // A turn
 
-/** Say `text`; with `instead`, a message of one's own, that and all after it make room for it. */
+/**
+ * Say `text`; with `instead`, a message of one's own, that and all after it make room for it.
+ * Returns whether the turn began; what kept it from that is shown.
+ */
 async function say(text, instead = null) {
-  if (running || sending) return;
-  if (!form.reportValidity()) return;
+  if (running || sending) return false;
+  if (!form.reportValidity()) return false;
   showError($("#problem"), null);
   const body = { message: text, model: $("#model").value || null, ...options() };
   if (talk.dataset.id) body.conversation_id = talk.dataset.id;
@@ -77,9 +80,11 @@ async function say(text, instead = null) {
     watch(begun.run_id, $("#model").value);
     toEnd();
     input.focus({ preventScroll: true });
+    return true;
   } catch (error) {
     showError($("#problem"), error instanceof ServerError ? error : new ServerError(String(error)));
     input.focus();
+    return false;
   } finally {
     sending = false;
     send.removeAttribute("aria-busy");
@@ -203,7 +208,9 @@ const textOf = (article) => {
 function retry(article) {
   let mine = article;
   while (mine && !mine.classList.contains("mine")) mine = mine.previousElementSibling;
-  if (mine && !running) say(textOf(mine), mine);
+  if (!mine || running) return;
+  const last = mine === $$(".mine", messages).at(-1);
+  if (last || confirm("Ask again? What came after this answer makes room for the new one.")) say(textOf(mine), mine);
 }
 
 async function copy(article, button) {
@@ -221,22 +228,22 @@ function edit(article, button) {
   if (running || $(".editing", messages)) return;
   const area = el("textarea", { "aria-label": "Your message, to be changed", rows: "3" });
   area.value = textOf(article);
-  const done = (text) => {
+  const leave = () => {
     box.remove();
     for (const child of article.children) child.hidden = false;
-    if (text !== null) say(text, article);
-    else button.focus();
+    button.focus();
   };
   const box = el("form", { class: "editing stack" },
     area,
     el("p", { class: "hint" }, "What came after this message makes room for the new answer."),
-    el("div", { class: "row" }, el("button", { class: "primary small", type: "submit" }, "Send"), el("button", { class: "quiet small", type: "button", onclick: () => done(null) }, "Cancel")));
-  box.addEventListener("submit", (event) => {
+    el("div", { class: "row" }, el("button", { class: "primary small", type: "submit" }, "Send"), el("button", { class: "quiet small", type: "button", onclick: leave }, "Cancel")));
+  box.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (area.value.trim()) done(area.value);
+    // The message goes with its box; what cannot be sent stays in it.
+    if (area.value.trim() && !(await say(area.value, article))) area.focus();
   });
   area.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") done(null);
+    if (event.key === "Escape" && !sending) leave();
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       box.requestSubmit();
