@@ -13,6 +13,7 @@ from tests.servers.answers import Stall, openai_stream
 from tests.servers.nova import NovaServer
 from tests.web.browser import axe_problems, opened, screenshots, scrolls_sideways
 from tests.web.payloads import PAYLOADS
+from tests.web.relay import relay
 
 PATIENT = {"NOVA_HEARTBEAT_S": "5", "NOVA_BETWEEN_TOKENS_TIMEOUT_S": "60"}
 WEATHER = {
@@ -164,6 +165,40 @@ def test_a_run_is_stopped_and_goes_on_in_a_second_window(browser: Browser, door:
                 answered(one, 1)
                 expect(one.get_by_text("Stopped before it was whole.")).to_be_visible()
     door.upstream.wait_for(lambda _: door.asked[0].client_left_at_ns, 5)
+
+
+def test_the_page_of_a_run_outlives_its_connection_and_its_assistant(
+    browser: Browser, door: Door
+) -> None:
+    door.answers([*openai_stream(["one ", "two "])[:4], Stall()])
+    assistant = made(door.port, model="scripted")
+    thread = ask(door.port, "POST", "/v1/threads", {}).json["id"]
+    begun = ask(door.port, "POST", f"/v1/threads/{thread}/runs", {"assistant_id": assistant}).json
+    with (
+        relay(door.port) as line,
+        opened(
+            browser,
+            f"http://127.0.0.1:{line.port}/assistants/{assistant}/runs/{begun['id']}",
+            allow=["htmx:sendError"],
+        ) as (page, _),
+    ):
+        state = page.locator(".figure-tile").filter(has_text="State")
+        expect(state).to_contain_text("running")
+        line.cut()
+        lost = page.locator("#connection")
+        expect(lost).to_contain_text("connection is lost")
+        # Twice more it is asked in vain.
+        page.wait_for_timeout(4500)
+        expect(page.locator(".toast")).to_have_count(0)
+        expect(lost.locator(".notice")).to_have_count(1)
+        line.mend()
+        expect(lost).to_be_hidden()
+        assert ask(door.port, "DELETE", f"/v1/assistants/{assistant}").status == 200
+        page.reload()
+        expect(page.get_by_role("heading", name="Run of a deleted assistant")).to_be_visible()
+        ask(door.port, "POST", f"/api/runs/{begun['id']}/cancel")
+        expect(state).to_contain_text("cancelled")
+        expect(page.locator(".toast")).to_have_count(0)
 
 
 def test_nothing_that_a_model_or_a_name_says_runs(browser: Browser, door: Door) -> None:

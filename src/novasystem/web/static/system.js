@@ -2,7 +2,6 @@
 
 import { $, $$, announce, toast } from "./dom.js";
 import { call } from "./fetch.js";
-import { connectionNotice } from "./sse.js";
 
 const now = $("#now");
 const working = new Set();
@@ -22,26 +21,16 @@ function mark() {
   }
 }
 
-const notice = connectionNotice($("#connection"));
-let shown = "";
 let pressed = false;
 
-// What is as it was stays as it is, and nothing is taken away below a finger.
+// Nothing is taken away below a finger.
 now.addEventListener("pointerdown", () => { pressed = true; });
 for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = false; }));
 now.addEventListener("htmx:beforeSwap", (event) => {
-  const text = event.detail.xhr.responseText;
-  if (pressed || text === shown) event.detail.shouldSwap = false;
-  else if (event.detail.shouldSwap) shown = text;
+  if (pressed) event.detail.shouldSwap = false;
 });
 
 now.addEventListener("htmx:afterSwap", mark);
-now.addEventListener("htmx:afterOnLoad", () => notice.show("open"));
-// It is asked again every five seconds: one word is enough.
-now.addEventListener("htmx:sendError", (event) => {
-  event.stopPropagation();
-  notice.show("lost");
-});
 now.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-do]");
   if (!button) return;

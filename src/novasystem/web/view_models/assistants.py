@@ -141,8 +141,10 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """``left_out``: how many further events it has."""
+    """``path``: of its page, where its assistant may be gone; ``left_out``: how many further events
+    it has."""
 
+    path: str
     assistant_id: str
     assistant: str
     row: RunRow
@@ -165,6 +167,7 @@ class RunView:
         name = "a deleted assistant" if assistant is None else assistant.name or "Unnamed assistant"
         problem = "" if run.error is None else str(run.error.get("message", ""))
         return cls(
+            path=f"/assistants/{run.assistant_id}/runs/{run.id}",
             assistant_id="" if assistant is None else assistant.id,
             assistant=name,
             row=_run(run),
