@@ -1,6 +1,7 @@
 """The page of history: filters, order, fifty pages, each model over time, choosing."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -101,7 +102,10 @@ def test_filters_narrow_and_go_together(open_page: OpenPage) -> None:
     page.get_by_label("Outcome").select_option("bad")
     expect(counted).to_contain_text("of 42")
     page.get_by_label("From").fill("2024-01-05")
-    page.get_by_label("To", exact=True).fill("2024-01-09")
+    both = re.compile(r"/api/benchmarks/history\?.*since=.*until=")
+    with page.expect_response(both) as over_time:
+        page.get_by_label("To", exact=True).fill("2024-01-09")
+    assert over_time.value.headers["x-total-count"] == "4"
     page.get_by_role("button", name="Filter").click()
     expect(counted).to_contain_text("of 4,")
     assert all("bears" in row for row in rows(page))

@@ -155,7 +155,16 @@ async function learn(known) {
   }
 }
 
-follow("/api/benchmarks/stream", { onEvent, endless: true, notice: connectionNotice($("#connection")) });
+follow("/api/benchmarks/stream", {
+  onEvent,
+  endless: true,
+  notice: connectionNotice($("#connection")),
+  // Refused, and so of no use to try again: a session that is over, most likely.
+  onOver(error) {
+    const message = `What goes on is not shown any more. ${error?.message ?? ""}`.trim();
+    showError($("#connection"), { message, hint: error?.hint || "Load the page anew." });
+  },
+});
 
 // One clock draws everything: what came in between is drawn once.
 let drawn = 0;

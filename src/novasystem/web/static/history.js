@@ -65,20 +65,40 @@ let chart = null;
 let rows = [];
 let drawn = null;
 
-async function draw() {
+/** The filters of the list as the interface takes them. */
+function filters() {
   const form = new FormData($("#filters"));
   const asked = new URLSearchParams({ limit: "300" });
   if (form.get("model")) asked.set("model", form.get("model"));
   if (form.get("text")?.trim()) asked.set("text", form.get("text"));
+  // Days on the reader's clock, of which the last one is part.
+  for (const [name, days] of [["since", 0], ["until", 1]]) {
+    const at = Date.parse(`${form.get(name)}T00:00Z`) + days * 86_400_000 + Number(form.get("zone")) * 60_000;
+    if (!Number.isNaN(at)) asked.set(name, new Date(at).toISOString());
+  }
+  const outcome = form.get("outcome");
+  if (outcome === "good" || outcome === "bad") asked.set("success", String(outcome === "good"));
+  if (outcome === "running") for (const status of ["queued", "running"]) asked.append("status", status);
+  return asked.toString();
+}
+
+async function draw() {
+  const asked = filters();
   // Another page or order of the same benchmarks: the lines stay as they are.
-  if (drawn === asked.toString()) return;
-  drawn = asked.toString();
+  if (drawn === asked) return;
+  drawn = asked;
+  let found;
   try {
-    rows = await (await request("GET", `/api/benchmarks/history?${asked}`)).json();
+    found = await (await request("GET", `/api/benchmarks/history?${asked}`)).json();
   } catch (error) {
+    if (drawn !== asked) return;
+    drawn = null;
     $("#trend-hint").textContent = `${error.message} ${error.hint ?? ""}`;
     return;
   }
+  // An answer that others were asked for after is not wanted any more.
+  if (drawn !== asked) return;
+  rows = found;
   plot();
 }
 

@@ -107,6 +107,7 @@ export class RunCard {
     this.id = benchmark.id;
     this.onEnd = onEnd;
     this.ended = false;
+    this.anew = false;
     this.columns = new Map();
     this.elapsed = 0;
     this.elapsedAt = null;
@@ -157,19 +158,20 @@ export class RunCard {
     return known;
   }
 
-  /** Forget what was shown, without a flicker: the whole story is about to be told again. */
+  /** The whole story is about to be told again: what is shown stays until then. */
   reset() {
-    for (const column of this.columns.values()) {
-      column.text = "";
-      column.figures = {};
-    }
-    this.curves.times.length = 0;
-    this.curves.rows.length = 0;
-    this.elapsed = 0;
+    this.anew = true;
+    for (const column of this.columns.values()) column.fresh = true;
   }
 
   take(event) {
     if (this.ended) return;
+    if (this.anew) {
+      this.anew = false;
+      this.curves.times.length = 0;
+      this.curves.rows.length = 0;
+      this.elapsed = 0;
+    }
     if (event.elapsed_s !== undefined && event.elapsed_s >= this.elapsed) {
       this.elapsed = event.elapsed_s;
       this.elapsedAt = performance.now();
@@ -219,10 +221,13 @@ export class RunCard {
   async stop() {
     try {
       await busy(this.cancel, () => call("POST", `/api/benchmarks/${this.id}/cancel`));
+      // Its end may have come before the answer.
+      if (this.ended) return;
       this.say("stopping", "warning");
       this.cancel.disabled = true;
     } catch (error) {
-      toast(error.message, "bad", error.hint);
+      // A 400: it has just ended by itself.
+      if (error.status !== 400) toast(error.message, "bad", error.hint);
     }
   }
 

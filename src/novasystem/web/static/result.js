@@ -7,18 +7,24 @@ import { localTimes } from "./page.js";
 /** Show benchmark `id` in `place`; `scroll`: and bring it into view. */
 export async function showResult(place, id, { scroll = false } = {}) {
   place.setAttribute("aria-busy", "true");
+  // Answers may come in another order than they were asked for: the last one that is wanted counts.
+  place.dataset.wanted = id;
+  const wanted = () => place.dataset.wanted === id;
   try {
     const response = await request("GET", `/benchmarks/${encodeURIComponent(id)}`, undefined, {
       headers: { accept: "application/json", "hx-request": "true" },
     });
     // The server's own template: what models wrote in it is escaped or sanitised there.
-    place.innerHTML = await response.text();
+    const text = await response.text();
+    if (!wanted()) return;
+    place.innerHTML = text;
     localTimes(place);
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
+    if (!wanted()) return;
     showError(place, error);
   } finally {
-    place.removeAttribute("aria-busy");
+    if (wanted()) place.removeAttribute("aria-busy");
   }
   if (scroll) bring(place);
 }
