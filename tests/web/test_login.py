@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -198,6 +198,27 @@ def test_no_route_takes_anything_but_a_session_that_holds(site: NovaServer) -> N
     assert ask(site.port, "GET", "/v1/models", headers=both).status == 401
 
 
+BASIC = {"authorization": "Basic YWRhOnNlY3JldA=="}
+
+
+def test_what_a_proxy_is_told_leaves_the_session_standing(site: NovaServer) -> None:
+    session = session_of(log_in(site.port, KEYS[0]))
+    mine = {**cookie(session), **BASIC}
+    assert ask(site.port, "GET", "/v1/models", headers=mine).status == 200
+    assert ask(site.port, "POST", "/v1/threads", {}, mine).status == 201
+    # It is a session still: of our own pages, and one that holds.
+    for site_of in ("cross-site", "same-site"):
+        foreign = {**mine, "sec-fetch-site": site_of}
+        assert ask(site.port, "GET", "/api/runs", headers=foreign).status == 403
+    for origin in (APP, "http://evil.example"):
+        assert ask(site.port, "POST", "/v1/threads", {}, {**mine, "origin": origin}).status == 403
+    for headers in (BASIC, {**BASIC, "cookie": "a=b"}, {**BASIC, **cookie(altered(session)[0])}):
+        assert ask(site.port, "GET", "/v1/models", headers=headers).status == 401
+    for wrong in ("Bearer", "Bearer ", "bearer wrong"):
+        headers = {**mine, "authorization": wrong}
+        assert ask(site.port, "GET", "/v1/models", headers=headers).status == 401, wrong
+
+
 def test_a_session_opens_what_its_owners_key_opens_and_nothing_of_others(site: NovaServer) -> None:
     sessions = [cookie(session_of(log_in(site.port, key))) for key in KEYS]
     made = ask(site.port, "POST", "/v1/threads", {"metadata": {"of": "first"}}, sessions[0]).json
@@ -248,7 +269,11 @@ def test_a_browser_is_led_to_the_login_and_a_program_is_told(site: NovaServer) -
     page = ask(site.port, "GET", "/history?limit=2&model=a%20b", headers=html)
     assert page.status == 303
     assert page.headers["location"] == "/login?next=%2Fhistory%3Flimit%3D2%26model%3Da%2520b"
-    for path in ("/api/runs", "/v1/models"):
+    for path in ("/api/benchmarks", "/api/benchmarks/"):
+        older = ask(site.port, "GET", path, headers=html)
+        assert (older.status, older.headers["location"]) == (303, f"/login?next={quote(path, '')}")
+        assert ask(site.port, "GET", path).status == 401
+    for path in ("/api/runs", "/v1/models", "/api/benchmarks/history"):
         assert ask(site.port, "GET", path, headers=html).status == 401
     assert ask(site.port, "GET", "/history").status == 401
     opened_page = ask(site.port, "GET", page.headers["location"], headers=html)

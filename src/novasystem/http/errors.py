@@ -43,6 +43,8 @@ __all__ = ["answer_error", "error_response", "install", "malformed", "openai_err
 
 CHAT_PATH = "/api/v1/chat"
 _DOORS = ("/v1/", "/api/", "/static/")
+# The older address of the page of benchmarks.
+_PAGES = {"/api/benchmarks", "/api/benchmarks/"}
 
 _STATUS: dict[type[NovaError], int] = {
     InvalidRequest: 400,
@@ -150,7 +152,7 @@ def answer_error(scope: Scope, error: NovaError) -> Response:
     if page is None or scope["method"] not in {"GET", "HEAD"}:
         return error_response(path, error)
     accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
-    if b"text/html" not in accepted or path.startswith(_DOORS):
+    if b"text/html" not in accepted or (path.startswith(_DOORS) and path not in _PAGES):
         return error_response(path, error)
     answered: Response = page(Request(scope), error)
     return answered

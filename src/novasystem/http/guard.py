@@ -5,7 +5,8 @@ page out: a ``Host`` that is not ours (DNS rebinding) is refused, and so is a wr
 ``Origin`` or ``Sec-Fetch-Site`` says that it comes from elsewhere.
 
 Where keys are set, a request has one, or a browser's session that was given for one: both name the
-same owner. A session is sent by the browser unasked, so that it counts for our own pages alone.
+same owner. A session is sent by the browser unasked, so that it counts for our own pages alone. It
+stands beside an ``Authorization`` that is no key, such as what a proxy before us asks for.
 """
 
 import re
@@ -80,7 +81,7 @@ class Guard:
             return
         if not self._keys:
             self._check_reached(scope["server"])
-        elif key or not cookie:
+        elif not cookie or _scheme(key) == "bearer":
             scope["nova.owner"] = self._check_key(key)
         else:
             scope["nova.owner"] = self._check_session(cookie.decode("latin-1"))
@@ -124,8 +125,8 @@ class Guard:
 
     def _check_key(self, header: bytes) -> str:
         """The owner that the key stands for."""
-        scheme, _, key = header.decode("latin-1").partition(" ")
-        if scheme.casefold() != "bearer" or not key:
+        key = header.decode("latin-1").partition(" ")[2]
+        if _scheme(header) != "bearer" or not key:
             raise Unauthenticated(
                 "This server needs a key.", hint="Send 'Authorization: Bearer KEY'."
             )
@@ -146,6 +147,11 @@ class Guard:
         raise Unauthenticated(
             "This server needs a key.", hint="Send 'Authorization: Bearer KEY', or log in."
         )
+
+
+def _scheme(header: bytes) -> str:
+    """Of an ``Authorization`` header; empty where there is none."""
+    return header.decode("latin-1").partition(" ")[0].casefold()
 
 
 def _is_open(path: str) -> bool:
