@@ -82,7 +82,6 @@ def _context(request: Request, view: object) -> dict[str, Any]:
     return {
         "view": view,
         "root": root,
-        "assets": f"{root}/static/{version()}",
         "url": lambda target: f"{root}{target}",
         "asset": lambda name: f"{root}/static/{version()}/{name}",
         "entries": [_Entry(label, at, at == current) for label, at in _ENTRIES],

@@ -46,7 +46,6 @@ class ModelView:
     """``answer``: HTML that went through the sanitiser; ``cut``: how much of it is not shown."""
 
     name: str
-    success: bool
     answer: str
     cut: str
     error: str
@@ -159,7 +158,6 @@ def _model(result: Result) -> ModelView:
     left = len(text) - _MOST_CHARS
     return ModelView(
         name=line(result.model, 120),
-        success=result.success,
         answer=render_markdown(text[:_MOST_CHARS]),
         cut=f"{left:,} characters more are in the export." if left > 0 else "",
         error=error,
