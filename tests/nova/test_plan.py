@@ -25,6 +25,12 @@ ONE = executors(AGENTS)
         ("Add the results of steps 1 and 3", (1, 3)),
         ("Compare step 1, 2 and 3", (1, 2, 3)),
         ("Write it down (after 2)", (2,)),
+        ("Add the results of steps 1 to 3", (1, 2, 3)),
+        ("Add steps 1-3", (1, 2, 3)),
+        ("Compare results 1 through 3", (1, 2, 3)),
+        ("Add steps 1 \u2013 2 and 3", (1, 2, 3)),
+        ("Add the result of step 1 to 3", (1, 3)),
+        ("Add step 1 to step 3", (1, 3)),
         ("Put all results together", (1, 2, 3)),
         ("Compare both numbers", (1, 2, 3)),
         ("Add 3 and 4", ()),
@@ -52,6 +58,29 @@ def test_steps_are_numbered_over_all_rounds() -> None:
     ]
 
 
+@pytest.mark.parametrize("step", ["3.5 + 4", "Add 3.5 and 4", "10:30 plus 45 minutes"])
+def test_a_number_at_its_beginning_is_no_step_s_number(step: str) -> None:
+    assert [as_steps([said], ONE)[0].title for said in (step, f"1. {step}")] == [step, step]
+
+
+def test_what_needs_another_result_is_no_repeat() -> None:
+    steps = as_steps(["Take 3", "Double that number", "Double that number"], ONE)
+    assert [(s.number, s.depends_on) for s in steps] == [(1, ()), (2, (1,)), (3, (2,))]
+
+
+def test_numbers_are_those_that_the_planner_counted() -> None:
+    said = ["Roll a die", "Roll a die", "Find B", "Add step 1 and step 3", "Double step 4"]
+    steps = as_steps(said, ONE)
+    assert [(s.number, s.title, s.depends_on) for s in steps] == [
+        (1, "Roll a die", ()),
+        (2, "Find B", ()),
+        (3, "Add step 1 and step 3", (1, 2)),
+        (4, "Double step 4", (3,)),
+    ]
+    again = as_steps(["Find A", "Find B", "Find A", "Double the result"], ONE)
+    assert again[-1].depends_on == (1,)
+
+
 def test_a_step_goes_to_whom_it_names_or_whose_words_it_has() -> None:
     agents = {**ONE, "painter": replace(ONE["executor"], name="painter", words=("Paint",))}
     said = ["painter: a house", "@Painter: a tree", "Please paint it", "Add: 3 and 4", "Find A"]
@@ -68,6 +97,7 @@ def test_a_reason_names_steps_by_their_words_or_numbers() -> None:
     steps = as_steps(["Find A", "Find B", "Double the result of step 2"], ONE)
     assert [s.number for s in named_in("The step was not done right: find b.", steps)] == [2]
     assert [s.number for s in named_in("Steps 1 and 3 are wrong.", steps)] == [1, 3]
+    assert [s.number for s in named_in("Steps 1 to 3 are wrong.", steps)] == [1, 2, 3]
     assert named_in("The tone is wrong.", steps) == []
     assert [s.number for s in with_dependents([steps[1]], steps)] == [2, 3]
     assert [s.number for s in with_dependents([steps[0]], steps)] == [1]

@@ -1,9 +1,9 @@
 """A plan: what the planner said as steps, who carries each out, and which needs which. Pure.
 
-A step is one sentence. Which earlier steps it needs stands in its words: "step 2" or "steps 1 and
-3" name them; "the result", "that number", "it" mean the step before it; "all results", "both",
-"them" mean every step before it. A step without such a word needs none, and is carried out at
-once.
+A step is one sentence. Which earlier steps it needs stands in its words: "step 2", "steps 1 and 3"
+or "steps 1 to 3" name them; "the result", "that number", "it" mean the step before it; "all
+results", "both", "them" mean every step before it. A step without such a word needs none, and is
+carried out at once.
 """
 
 import re
@@ -16,10 +16,11 @@ from novasystem.nova.agents import Agent
 __all__ = ["Step", "as_steps", "named_in", "order", "shown", "with_dependents"]
 
 _NAMED = re.compile(
-    r"\b(?:after |steps? |results? )#?\d{1,2}(?:(?:,|,? and|,? or| to) (?:step )?#?\d{1,2})*",
+    r"\b(after |steps? |results? )"
+    r"(#?\d{1,2}(?:(?:(?:,|,? and|,? or| to| through) (?:step )?| ?[-\u2013] ?)#?\d{1,2})*)",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"\d{1,2}")
+_NUMBER = re.compile(r"(to |through |[-\u2013] ?)?(?:step )?#?(\d{1,2})", re.IGNORECASE)
 _ALL = re.compile(
     r"\b(?:(?:the|all|these|those|both|earlier|previous) (?:the )?(?:results|answers|numbers|"
     r"findings|steps)|all of (?:them|it|this)|both of them|them|both)\b",
@@ -33,7 +34,7 @@ _LAST = re.compile(
     re.IGNORECASE,
 )
 _SAYS_WHO = re.compile(r"^@?([A-Za-z][\w-]*)\s*:\s*(\S.*)$", re.DOTALL)
-_LEADING = re.compile(r"^\s*(?:step\s*)?\d{1,2}[.):]\s*", re.IGNORECASE)
+_LEADING = re.compile(r"^\s*(?:step\s*)?\d{1,2}[.):](?!\d)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,27 @@ class Step:
 def as_steps(
     said: Sequence[str], executors: Mapping[str, Agent], earlier: Sequence[Step] = ()
 ) -> list[Step]:
-    """The steps of a plan behind the ``earlier`` ones, those said twice once.
+    """The steps of a plan behind the ``earlier`` ones; one that needs nothing and was said before
+    is left out.
 
-    In a plan of a later round, what counts from 1 is the whole list.
+    In a plan of a later round, what counts from 1 is the whole list. What the planner counts is
+    what it said: a number that it names means the step which that place has become.
     """
     steps: list[Step] = []
-    first = len(earlier) + 1
-    known = {_plain(step.title) for step in earlier}
-    for text in said:
+    known = {_plain(step.title): step.number for step in earlier}
+    places = {step.number: step.number for step in earlier}
+    for place, text in enumerate(said, len(earlier) + 1):
         title = _LEADING.sub("", text).strip()
         agent, title = _who(title, executors)
-        if not title or _plain(title) in known:
+        if not title:
             continue
-        known.add(_plain(title))
-        number = first + len(steps)
-        steps.append(Step(number, title, agent, _needs(title, number, first)))
+        needs, same = _needs(title, places), known.get(_plain(title))
+        if same is not None and not needs:
+            places[place] = same
+            continue
+        number = places[place] = len(earlier) + len(steps) + 1
+        known.setdefault(_plain(title), number)
+        steps.append(Step(number, title, agent, needs))
     return steps
 
 
@@ -86,20 +93,30 @@ def _who(title: str, executors: Mapping[str, Agent]) -> tuple[str, str]:
     return "executor", title
 
 
-def _needs(title: str, number: int, first: int) -> tuple[int, ...]:
-    named = {
-        int(digits)
-        for found in _NAMED.finditer(title)
-        for digits in _NUMBER.findall(found[0])
-        if 0 < int(digits) < number
-    }
+def _needs(title: str, places: Mapping[int, int]) -> tuple[int, ...]:
+    """``places``: of each step before it, its place in the plan as it was said, and its number."""
+    named = {places[place] for place in _numbers(title) if place in places}
     if named:
         return tuple(sorted(named))
     if _ALL.search(title):
-        return tuple(range(1, number))
-    if _LAST.search(title) and number > 1:
-        return (number - 1,)
+        return tuple(sorted(set(places.values())))
+    if _LAST.search(title) and places:
+        return (places[max(places)],)
     return ()
+
+
+def _numbers(text: str) -> set[int]:
+    """The numbers of steps that it names. "steps 1 to 3" are three of them; "add step 1 to 3" may
+    well mean the number 3."""
+    numbers: set[int] = set()
+    for found in _NAMED.finditer(text):
+        several, before = found[1].casefold() in {"steps ", "results "}, 0
+        for one in _NUMBER.finditer(found[2]):
+            joined, number = (one[1] or "").casefold().strip(), int(one[2])
+            whole = joined and (several or joined != "to")
+            numbers.update(range(before, number) if whole else (), (number,))
+            before = number
+    return numbers
 
 
 def order(steps: Sequence[Step]) -> list[Step]:
@@ -113,7 +130,7 @@ def named_in(reason: str, steps: Sequence[Step]) -> list[Step]:
     by_words = [step for step in steps if _plain(step.title) in said]
     if by_words:
         return by_words
-    numbers = {int(one) for found in _NAMED.finditer(reason) for one in _NUMBER.findall(found[0])}
+    numbers = _numbers(reason)
     return [step for step in steps if step.number in numbers]
 
 
