@@ -1,10 +1,11 @@
 """Limits: each of them ends in an honest partial answer that says so."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from tests.http.doors import Door
+from tests.http.doors import Door, open_door
 from tests.http.wire import ask
 from tests.nova.acting import Company, Says, Stalls, plan
 from tests.nova.asking import ASK, asked, chain, entry
@@ -77,6 +78,88 @@ def test_an_answer_that_is_cut_off_says_so(door: Door, company: Company) -> None
     assert company.asked("closer")[0].seen.json["max_tokens"] == 3
     assert answer["limits_reached"] == ["max_tokens"]
     assert answer["text"].startswith("Once upon a\n\nThis answer is partial.")
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("planner", "There was no plan: The agent 'planner' gave no valid JSON"),
+        ("executor", "Step 1 (Find A) is not whole: It was cut off"),
+        ("critic", "The results were not checked: The agent 'critic' gave no valid JSON"),
+    ],
+)
+def test_an_agent_that_is_cut_off_before_the_answer_is_told_of(
+    door: Door, company: Company, agent: str, said: str
+) -> None:
+    company.plays(**{"planner": plan("Find A"), agent: Says("Once upon a", finish="length")})
+    answer = asked(door.port, QUESTION, mode="team", parameters={"max_tokens": 30})
+    assert answer["limits_reached"] == ["max_tokens"]
+    assert answer["status"] == "incomplete"
+    assert answer["text"].startswith("All: 1. ")
+    assert said in answer["text"]
+    # Without a plan the question is the only step, and what came of it is checked all the same.
+    assert company.asked("critic")
+
+
+def test_each_step_that_is_cut_off_is_named(door: Door, company: Company) -> None:
+    company.plays(executor=Says("Once", finish="length"), closer=Says("Well", finish="length"))
+    answer = asked(door.port, QUESTION, mode="team")
+    assert answer["limits_reached"] == ["max_tokens"]
+    for cut in (
+        "Step 1 (Find A) is not whole",
+        "Step 2 (Find B) is not whole",
+        "The answer is cut",
+    ):
+        assert cut in answer["text"]
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A server whose agents have little time."""
+    folder = tmp_path_factory.mktemp("hurried")
+    (folder / "config").mkdir()
+    tables = [f"[agents.{name}]\ntimeout_s = 2\n" for name in ("planner", "executor", "critic")]
+    (folder / "config" / "nova.toml").write_text("\n".join(tables))
+    with open_door(folder) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("planner", "There was no plan: The agent 'planner' was not done"),
+        ("executor", "Step 1 (Find A) failed: The agent 'executor' was not done"),
+        ("critic", "The results were not checked: The agent 'critic' was not done"),
+    ],
+)
+def test_an_agent_s_own_time_that_is_up_is_told_of(hurried: Door, agent: str, said: str) -> None:
+    company = Company(hurried.upstream)
+    company.plays(**{"planner": plan("Find A"), agent: Stalls()})
+    answer = asked(hurried.port, QUESTION, mode="team")
+    assert answer["limits_reached"] == ["agent_timeout"]
+    assert answer["status"] == "incomplete"
+    assert answer["text"].startswith("All: 1. ")
+    assert said in answer["text"]
+    # Nobody knows how many tokens that was.
+    broken_off = next(one for one in answer["chain_of_thought"] if one["agent"] == agent)
+    assert broken_off["tokens"] is None
+    assert answer["metrics"]["completion_tokens"] is None
+
+
+def test_what_was_broken_off_is_paid_for(hurried: Door) -> None:
+    company = Company(hurried.upstream)
+    company.plays(planner=plan("Find A"), executor=Stalls("word " * 400))
+    answer = asked(hurried.port, QUESTION, mode="team", parameters={"max_total_tokens": 300})
+    assert set(answer["limits_reached"]) == {"agent_timeout", "max_total_tokens"}
+    assert not company.asked("critic")
+
+
+def test_what_a_step_has_spent_limits_its_next_answer(door: Door, company: Company) -> None:
+    company.plays(planner=["one two three", plan("Find A")])
+    asked(door.port, QUESTION, mode="team", parameters={"max_total_tokens": 500})
+    first, second = (one.seen.json["max_tokens"] for one in company.asked("planner"))
+    # Two messages were read, and three words said.
+    assert (first, second) == (500, 495)
 
 
 def test_what_is_left_of_all_tokens_limits_each_answer(door: Door, company: Company) -> None:

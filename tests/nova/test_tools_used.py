@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.http.doors import Door, open_door
 from tests.http.wire import ask, opened
-from tests.nova.acting import Call, Company, Line, Play, plan
+from tests.nova.acting import Call, Company, Line, Play, engine, plan
 from tests.nova.asking import ASK, asked, entry
 from tests.nova.packaged import packaged
+from tests.servers.answers import json_answer
+from tests.servers.nova import nova_server
+from tests.servers.scripted import ScriptedServer
 
 QUESTION = "How long is it?"
 
@@ -200,3 +204,24 @@ def test_arguments_that_are_no_json_are_told_and_not_sent_back(
     assert "no JSON" in step["tools"][0]["error"]["message"]
     (called,) = [m for m in company.asked("executor")[-1].messages if m.get("tool_calls")]
     assert called["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+def test_a_result_is_cut_to_the_window_of_the_model_that_is_told(
+    tmp_path: Path, scripted: ScriptedServer
+) -> None:
+    """The ask's own model has a small one, the executor's a large one."""
+    settings = engine(scripted)
+    models = [
+        {"id": name, "object": "model", "created": 7, "owned_by": "vllm", "max_model_len": tokens}
+        for name, tokens in (("scripted", 300), ("large", 100_000))
+    ]
+    scripted.on("GET", "/v1/models", json_answer(200, {"object": "list", "data": models}))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "nova.toml").write_text('[agents.executor]\nmodel = "large"\n')
+    company = Company(scripted)
+    company.plays(
+        planner=plan("Find A"), executor=calling(Call("calculator", {"expression": "2 ** 1000"}))
+    )
+    with nova_server(tmp_path, settings) as server:
+        asked(server.port, QUESTION, mode="team")
+    assert results(company) == [str(2**1000)]

@@ -75,8 +75,10 @@ class Calls:
             offered.append(one)
         return tuple(offered)
 
-    async def make(self, step_id: str, number: str, call: ToolCall) -> tuple[dict[str, Any], str]:
-        """What the chain shows of the call, and what the model is told; never made twice.
+    async def make(
+        self, step_id: str, number: str, call: ToolCall, model: str
+    ) -> tuple[dict[str, Any], str]:
+        """What the chain shows of the call, and what the ``model`` is told; never made twice.
 
         ``number``: of the call in its step. What went wrong is told to the model, which may do
         something else.
@@ -87,7 +89,7 @@ class Calls:
             self._context.emit("tool", told)
         result = shown_tool(told)
         text = f"error: {told['error']['message']}" if "error" in told else _text(told["output"])
-        return result, shortened(text, await self._chars())
+        return result, shortened(text, await self._chars(model))
 
     async def _made(self, step_id: str, number: str, call: ToolCall) -> dict[str, Any]:
         began = time.perf_counter()
@@ -119,8 +121,8 @@ class Calls:
             repeatable=known is not None and known.repeatable,
         )
 
-    async def _chars(self) -> int:
-        window = await self._registry.context_tokens(self._context.run.request["model"])
+    async def _chars(self, model: str) -> int:
+        window = await self._registry.context_tokens(model)
         return _MOST_CHARS if window is None else min(_MOST_CHARS, max(200, window * 3 // 4))
 
 

@@ -18,7 +18,7 @@ from novasystem.nova.calling import Calls
 from novasystem.nova.conversation import Conversation
 from novasystem.nova.limits import AskLimits, Spent
 from novasystem.nova.memory import Memory
-from novasystem.nova.meter import Meter, Reading, Watch, used
+from novasystem.nova.meter import Meter, Reading, Watch
 from novasystem.nova.metrics import metrics
 from novasystem.nova.orchestrator import Orchestrator
 from novasystem.nova.progress import Progress
@@ -107,8 +107,6 @@ class _Execution:
             self._context.emit("begun", self._begun())
         else:
             self._context.emit("restarted", {})
-            for entry in self._before.entries.values():
-                self._spent.add(entry)
         model = self._request["model"]
         self._first = await self._meter.read(model)
         items = await self._items(model)
@@ -191,14 +189,13 @@ class _Execution:
         notes = self._spent.notes
         if notes:
             text = f"{text}\n\nThis answer is partial. " + " ".join(notes)
-        last = await self._meter.read(self._request["model"])
         assert self._first is not None
-        cpu_percent, memory_mb = used(self._first, last)
+        used = await self._meter.since(self._first, self._request["model"])
         return {
             "text": text,
             "status": "incomplete" if notes else "completed",
             "limits_reached": self._spent.reached,
-            "metrics": self._metrics(cpu_percent, memory_mb, last.measured),
+            "metrics": self._metrics(*used),
         }
 
     def _metrics(

@@ -42,12 +42,15 @@ class Spent:
 
     def add(self, entry: Entry) -> None:
         """Tokens that an engine did not count are estimated."""
+        said = [str(one["text"]) for one in entry.attempts or ()]
+        if entry.text not in said[-1:]:
+            said.append(entry.text)
         prompt = entry.prompt_tokens
         completion = entry.completion_tokens
         if prompt is None:
-            prompt = estimate(entry.input or "")
+            prompt = estimate(entry.input or "") * len(said)
         if completion is None:
-            completion = estimate(entry.text)
+            completion = sum(map(estimate, said))
         self.tokens += prompt + completion
 
     def tokens_left(self) -> int | None:
@@ -58,4 +61,5 @@ class Spent:
     def reach(self, limit: str, note: str) -> None:
         if limit not in self.reached:
             self.reached.append(limit)
+        if note not in self.notes:
             self.notes.append(note)

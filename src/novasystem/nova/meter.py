@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from novasystem.engines.protocol import Engine
 from novasystem.engines.registry import Registry
+from novasystem.errors import NovaError
 
 __all__ = ["Meter", "Reading", "Watch", "Watched", "used"]
 
@@ -60,6 +61,17 @@ class Meter:
         resolved = await self._registry.resolve(model)
         async with self._lock:
             return await asyncio.to_thread(self._read, resolved.pool.name, resolved.pool.engines[0])
+
+    async def since(
+        self, before: Reading, model: str
+    ) -> tuple[float | None, float | None, Measured | None]:
+        """CPU and memory since that reading, as :func:`used` has them, and whose they are; unknown
+        where the engine is not found any more."""
+        try:
+            after = await self.read(model)
+        except NovaError:
+            return None, None, None
+        return *used(before, after), after.measured
 
     def _read(self, name: str, engine: Engine) -> Reading:
         watched = self._watched.get(name)

@@ -21,6 +21,10 @@ from novasystem.runs.context import RunContext
 
 __all__ = ["Orchestrator"]
 
+_CUT = {"max_tokens", "agent_timeout"}
+"""Limits of one agent, which ends there with what it has said."""
+_NO_PLAN = {"malformed_output", *_CUT}
+
 
 class Orchestrator:
     """One execution's way through the team; ``results``: of each step, its newest entry."""
@@ -84,7 +88,7 @@ class Orchestrator:
         entry = await self._ask(self._task("r1.plan", "planner", work))
         if entry.data is not None:
             self._steps = as_steps(entry.data["steps"], self._executors)
-        elif entry.error is not None and entry.error["code"] != "malformed_output":
+        elif entry.error is not None and entry.error["code"] not in _NO_PLAN:
             # Without it nothing can be done, and what failed is told.
             raise RunFailed(entry.error["code"], entry.error["message"])
         if not self._steps:
@@ -175,7 +179,7 @@ class Orchestrator:
                 over[step.number].set()
 
     async def _skip(self, task: Task, code: str, message: str) -> Entry:
-        done = self._speaker.entries.get(task.step_id)
+        done = self._speaker.recorded(task.step_id)
         if done is not None:
             return done
         entry = Entry(
@@ -200,16 +204,27 @@ class Orchestrator:
         work = wording.worked(self._question, self.results)
         entry = await self._ask(self._task(f"r{round_}.critic", "critic", work, round_))
         if entry.data is None:
-            said = (entry.error or {}).get("message", "")
-            self._spent.notes.append(f"The results were not checked: {said}")
+            self._tell(entry, "The results were not checked:")
         return entry.data
 
     def _note_failures(self) -> None:
         """What no round could mend."""
+        for entry in self._speaker.entries.values():
+            if entry.agent == "planner" and entry.error and entry.error["code"] in _CUT:
+                self._tell(entry, "There was no plan:")
         for step, entry in self.results:
-            if entry.status == "failed":
-                said = (entry.error or {}).get("message", "")
-                self._spent.notes.append(f"Step {step.number} ({step.title}) failed: {said}")
+            if entry.status in {"failed", "incomplete"}:
+                what = "failed" if entry.status == "failed" else "is not whole"
+                self._tell(entry, f"Step {step.number} ({step.title}) {what}:")
+
+    def _tell(self, entry: Entry, what: str) -> None:
+        """``what`` came of an agent's error: a sentence of the answer, and perhaps a limit."""
+        error = entry.error or {"code": "", "message": "it said nothing."}
+        note = f"{what} {error['message']}"
+        if error["code"] in _CUT:
+            self._spent.reach(error["code"], note)
+        else:
+            self._spent.notes.append(note)
 
     async def _close(self) -> str:
         self._note_failures()
@@ -218,8 +233,7 @@ class Orchestrator:
         work = wording.worked(self._question, self.results)
         entry = await self._ask(self._task("close", "closer", work, self._round()))
         if not entry.text:
-            said = (entry.error or {}).get("message", "it said nothing.")
-            self._spent.notes.append(f"The closing agent could not write the answer: {said}")
+            self._tell(entry, "The closing agent could not write the answer:")
             return wording.partial(self.results)
         return self._answer(entry)
 
@@ -227,11 +241,8 @@ class Orchestrator:
         if entry.error is not None and entry.status == "failed" and not entry.text:
             raise RunFailed(entry.error["code"], entry.error["message"])
         if entry.error is not None:
-            note = entry.error["message"]
-            if entry.error["code"] in {"max_tokens", "agent_timeout"}:
-                self._spent.reach(entry.error["code"], f"The answer is cut off: {note}")
-            else:
-                self._spent.notes.append(f"The answer broke off: {note}")
+            cut = entry.error["code"] in _CUT
+            self._tell(entry, "The answer is cut off:" if cut else "The answer broke off:")
         return entry.text
 
     def _round(self) -> int:

@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from novasystem.engines.events import Finished, FinishReason, TextDelta, ToolCallDelta, Usage
+from novasystem.engines.events import TextDelta
 from novasystem.engines.registry import Registry
 from novasystem.engines.requests import (
     GenerateRequest,
@@ -24,25 +24,18 @@ from novasystem.nova.calling import MAX_TURNS, Calls, gives_up, sendable
 from novasystem.nova.checking import checker
 from novasystem.nova.conversation import Conversation
 from novasystem.nova.entries import Entry
+from novasystem.nova.hearing import Heard
 from novasystem.nova.limits import Spent
-from novasystem.nova.meter import Meter, used
+from novasystem.nova.meter import Meter
 from novasystem.nova.progress import Progress
 from novasystem.nova.tasks import Task, Work, begun
 from novasystem.runs.context import RunContext
-from novasystem.storage.ids import new_id
 
 __all__ = ["Speaker"]
 
 _ATTEMPTS = 3
 _HALVINGS = 4
 _RETRY_S = 1.0
-
-
-@dataclass(slots=True)
-class _Said:
-    text: str = ""
-    calls: tuple[ToolCall, ...] = ()
-    reason: FinishReason = "stop"
 
 
 class Speaker:
@@ -86,7 +79,7 @@ class Speaker:
         What an engine or a tool could not do stands in the entry's error. Raises what concerns
         the run itself.
         """
-        done = self.entries.get(task.step_id)
+        done = self.recorded(task.step_id)
         if done is not None:
             return done
         work = Work(task, task.agent.model or self._model)
@@ -96,6 +89,13 @@ class Speaker:
         entry = await self._carried_out(work)
         del self._working[task.step_id]
         return await self.done(entry)
+
+    def recorded(self, step_id: str) -> Entry | None:
+        """What was done before; it is paid for once it is its turn, as it was then."""
+        done = self.entries.get(step_id)
+        if done is not None:
+            self._spent.add(done)
+        return done
 
     async def done(self, entry: Entry) -> Entry:
         """Keep an entry; returns once it is stored, however long that takes."""
@@ -134,7 +134,7 @@ class Speaker:
                 entry = work.entry(
                     status="failed", error={"code": "agent_timeout", "message": message}
                 )
-            cpu_percent, memory_mb = used(began, await self._meter.read(work.model))
+            cpu_percent, memory_mb, _ = await self._meter.since(began, work.model)
             return replace(entry, cpu_percent=cpu_percent, memory_mb=memory_mb)
         except (FencedOut, StorageUnavailable):
             raise
@@ -148,15 +148,16 @@ class Speaker:
         assert agent.schema is not None
         check = checker(agent.schema)
         more: tuple[Message, ...] = ()
-        error = ""
+        error = code = ""
         for attempt in range(_ATTEMPTS):
             said = await self._generate(work, more, attempt=attempt)
             error, data = check(said.text)
             if data is not None:
                 work.data = data
                 return work.entry()
+            code = "malformed_output"
             if said.reason == "length":
-                error = f"it was cut off: {error}"
+                error, code = f"it was cut off: {error}", "max_tokens"
             work.attempts.append({"text": said.text, "error": error})
             if attempt + 1 < _ATTEMPTS:
                 self._context.emit("again", {"step_id": work.task.step_id, "reason": error})
@@ -167,7 +168,7 @@ class Speaker:
                     Message("user", f"That was not valid: {error} {work.task.work}"),
                 )
         message = f"The agent '{agent.name}' gave no valid JSON, asked {_ATTEMPTS} times: {error}"
-        return work.entry(status="failed", error={"code": "malformed_output", "message": message})
+        return work.entry(status="failed", error={"code": code, "message": message})
 
     async def _said(self, work: Work) -> Entry:
         """An agent that answers in words, and calls tools before."""
@@ -209,7 +210,9 @@ class Speaker:
         said = tuple(map(sendable, asked))
         messages = [Message("assistant", told["text"], tool_calls=said)]
         for index, call in enumerate(asked):
-            result, text = await self._calls.make(work.task.step_id, f"{turn}.{index}", call)
+            result, text = await self._calls.make(
+                work.task.step_id, f"{turn}.{index}", call, work.model
+            )
             work.tools.append(result)
             messages.append(Message("tool", text, tool_call_id=call.id, name=call.name))
         return tuple(messages)
@@ -221,7 +224,7 @@ class Speaker:
         tools: tuple[Tool, ...] = (),
         *,
         attempt: int = 0,
-    ) -> _Said:
+    ) -> Heard:
         """One answer; where the engine finds it too long, with less and less of the session."""
         agent, model = work.task.agent, work.model
         besides = "".join(message.content for message in more)
@@ -234,7 +237,7 @@ class Speaker:
             request = GenerateRequest(
                 model,
                 (*messages, *more),
-                sampling=self._sampled(agent, attempt),
+                sampling=self._sampled(work, attempt),
                 tools=tools,
                 json_output=await self._bound(agent, model),
                 limits=self._limits,
@@ -246,9 +249,10 @@ class Speaker:
                     raise
         raise AssertionError
 
-    def _sampled(self, agent: Agent, attempt: int) -> Sampling:
-        given = self._sampling
-        limits = [agent.max_tokens, self._spent.limits.max_tokens, self._spent.tokens_left()]
+    def _sampled(self, work: Work, attempt: int) -> Sampling:
+        agent, given, left = work.task.agent, self._sampling, self._spent.tokens_left()
+        limits = [agent.max_tokens, self._spent.limits.max_tokens]
+        limits.append(None if left is None else left - work.spent)
         return Sampling(
             temperature=agent.temperature if given.temperature is None else given.temperature,
             # The same words again would be no second try.
@@ -262,34 +266,26 @@ class Speaker:
             return None
         return JsonOutput(agent.schema, agent.name)
 
-    async def _read(self, work: Work, request: GenerateRequest) -> _Said:
-        said = _Said()
-        usage: Usage | None = None
-        calls: dict[int, list[str]] = {}
+    async def _read(self, work: Work, request: GenerateRequest) -> Heard:
+        said = Heard()
         step_id = work.task.step_id
-        async with aclosing(self._registry.generate(request)) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
+        try:
+            async with aclosing(self._registry.generate(request)) as events:
+                async for event in events:
+                    said.take(event)
+                    if not isinstance(event, TextDelta):
+                        continue
                     if work.first_s is None:
                         now = time.perf_counter()
                         work.first_s = round(now - work.began_s, 4)
                         if self.first_token_s is None:
                             self.first_token_s = now
                     work.text.append(event.text)
-                    said.text += event.text
                     self._context.emit("token", {"step_id": step_id, "text": event.text})
-                elif isinstance(event, ToolCallDelta):
-                    call = calls.setdefault(event.index, ["", "", ""])
-                    call[0] = call[0] or event.id or ""
-                    call[1] = call[1] or event.name or ""
-                    call[2] += event.arguments
-                elif isinstance(event, Usage):
-                    usage = event
-                elif isinstance(event, Finished):
-                    said.reason = event.reason
-        work.count(usage)
-        said.calls = tuple(
-            ToolCall(id_ or new_id("call"), name, arguments)
-            for _, (id_, name, arguments) in sorted(calls.items())
-        )
+        except BaseException:
+            # What was read and said is paid for all the same, and nobody says how much it was.
+            if said.came:
+                work.count(said.usage, said.text)
+            raise
+        work.count(said.usage, said.text)
         return said

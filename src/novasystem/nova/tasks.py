@@ -8,6 +8,7 @@ from typing import Any
 from novasystem.engines.events import Usage
 from novasystem.nova.agents import Agent
 from novasystem.nova.entries import Entry
+from novasystem.turns.fitting import estimate
 
 __all__ = ["Task", "Work", "begun"]
 
@@ -27,7 +28,8 @@ class Task:
 
 @dataclass(slots=True)
 class Work:
-    """A step in progress: what its entry will say."""
+    """A step in progress: what its entry will say. ``spent``: its tokens, where an engine did not
+    say how many they are estimated."""
 
     task: Task
     model: str
@@ -35,16 +37,19 @@ class Work:
     text: list[str] = field(default_factory=list)
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
+    spent: int = 0
     first_s: float | None = None
     tools: list[dict[str, Any]] = field(default_factory=list)
     attempts: list[dict[str, Any]] = field(default_factory=list)
     offered: list[str] | None = None
     data: Mapping[str, Any] | None = None
 
-    def count(self, usage: Usage | None) -> None:
+    def count(self, usage: Usage | None, said: str) -> None:
         """An engine that does not say once leaves the whole unknown."""
-        for name in ("prompt_tokens", "completion_tokens"):
+        texts = {"prompt_tokens": self.task.work, "completion_tokens": said}
+        for name, text in texts.items():
             more = None if usage is None else getattr(usage, name)
+            self.spent += estimate(text) if more is None else more
             known = getattr(self, name)
             setattr(self, name, None if known is None or more is None else known + more)
 
