@@ -215,7 +215,7 @@ def test_a_call_that_was_interrupted_is_not_repeated(
     with nova_server(tmp_path, settings) as server, opened(server.port, ASK, body) as stream:
         run_id = stream.headers["x-run-id"]
         until(stream, "step_begun", "r1.s1")
-        eventually(called.exists, 30)
+        eventually(lambda: called.exists() and called.read_text(), 30)
         server.process.kill()
         server.process.wait()
     company.plays(executor="<told>")
