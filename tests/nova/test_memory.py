@@ -1,5 +1,6 @@
 """What was said earlier is found again: by words, by meaning, for its owner alone."""
 
+import itertools
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from novasystem.engines.kinds import build_registry
 from novasystem.engines.registry import Registry
-from novasystem.errors import NotFound
+from novasystem.errors import InvalidRequest, NotFound
 from novasystem.nova.memory import Memory
 from novasystem.nova.memory.meaning import nearest, packed
 from novasystem.nova.memory.store import Vector
@@ -122,6 +123,14 @@ async def test_escapes_and_odd_characters_part_words(database: Database, memory:
     assert await texts(memory, "nsecond tline") == []
 
 
+async def test_letters_are_made_small_as_the_databases_make_them(
+    database: Database, memory: Memory
+) -> None:
+    database.write_now(said, ME, ["Die Straße heißt Amselweg."])
+    for word in ("Straße", "STRAßE", "heißt", "AMSELWEG"):
+        assert await texts(memory, f"{word}?") == ["Die Straße heißt Amselweg."], word
+
+
 async def test_nothing_of_another_owner_is_ever_found(database: Database, memory: Memory) -> None:
     thread = uuid.uuid4().hex
     (secret,) = database.write_now(said, OTHER, ["The password is swordfish."], thread_id=thread)
@@ -231,6 +240,9 @@ async def test_all_of_it_can_be_seen_page_by_page(database: Database, memory: Me
         seen += [item.text for item in page]
         after = page[-1].item_id
     assert seen == [f"{role}{number}" for number in range(6, -1, -1) for role in "aq"]
+    # One that is gone is no end of the list.
+    with pytest.raises(InvalidRequest, match="'after'"):
+        await memory.listed(ME, after="msg_none")
 
 
 async def test_a_restored_backup_is_found_and_stays_erased(
@@ -290,10 +302,15 @@ def meaning(text: str) -> list[float]:
     return [float(sum(word in text.lower() for word in axis)) for axis in AXES]
 
 
-def embeds(scripted: ScriptedServer, refuse: str = "never said") -> None:
+def embeds(scripted: ScriptedServer, refuse: str = "never said", limit: int | None = None) -> None:
+    """``limit``: how many requests it answers before it is out of order."""
+    asked = itertools.count(1)
+
     def answer(seen: Seen) -> Sequence[Step]:
         given = seen.json["input"]
         given = [given] if isinstance(given, str) else given
+        if limit is not None and next(asked) > limit:
+            return json_answer(200, {"object": "list", "data": []})
         if any(refuse in text for text in given):
             return json_answer(400, {"error": {"message": "one of them is too odd"}})
         data = [{"index": n, "embedding": meaning(text)} for n, text in enumerate(given)]
@@ -348,6 +365,19 @@ async def test_one_text_that_a_model_refuses_does_not_keep_it_from_others(
     before = len(scripted.seen)
     assert await texts(memory, "my feline") == ["Such a pet!"]
     assert len(scripted.seen) == before + 1, "it is not tried again"
+
+
+async def test_a_slow_model_gets_further_with_every_recall(
+    database: Database, scripted: ScriptedServer, scripted_engines: Registry
+) -> None:
+    """It breaks down when it has read four messages, and so it does the next time."""
+    embeds(scripted, limit=2)
+    memory = Memory(database, scripted_engines, "meanings")
+    for number in range(8):
+        database.write_now(said, ME, [f"Kitten {number}."])
+    assert len(await texts(memory, "my cat", limit=9)) == 4
+    embeds(scripted, limit=2)
+    assert len(await texts(memory, "my feline", limit=9)) == 8
 
 
 async def test_a_model_that_is_not_there_is_done_without(

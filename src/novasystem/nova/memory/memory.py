@@ -21,9 +21,11 @@ __all__ = ["Memory"]
 # Cormack, Clarke and Büttcher (2009).
 _CANDIDATES = 50
 _FUSION = 60
-# A message is read by an embedding model as far as this, and so many of them a recall.
+# A message is read by an embedding model as far as this, and so many of them a recall, in parts
+# each of which is kept: a slow model gets further with every recall.
 _READ_CHARS = 2_000
-_READ_AT_ONCE = 32
+_READ_A_RECALL = 32
+_READ_AT_ONCE = 4
 _LIMITS = TimeLimits(connect_s=2, first_token_s=10, between_tokens_s=10, total_s=10)
 
 _log = structlog.get_logger(__name__)
@@ -119,7 +121,7 @@ class Memory:
         self, owner_id: str, *, limit: int = 20, after: str | None = None
     ) -> list[Remembered]:
         """What can be recalled, newest turns first; ``after``: the id of the last message of the
-        page before."""
+        page before. Raises ``InvalidRequest`` where that is gone."""
         return await self._database.read(store.listed, owner_id, limit=limit, after=after)
 
     async def erase(self, owner_id: str, item_id: str) -> None:
@@ -156,18 +158,20 @@ class Memory:
         model = self._embedding_model
         assert model is not None
         unread = await self._database.read(
-            store.without_vector, owner_id, model, newest=NEWEST, limit=_READ_AT_ONCE
+            store.without_vector, owner_id, model, newest=NEWEST, limit=_READ_A_RECALL
         )
-        if not unread:
-            return
-        try:
-            async with asyncio.timeout(_LIMITS.total_s):
-                found = await self._read([text for _, text in unread])
-        except (NovaError, TimeoutError) as error:
-            await self._silent(error)
-            return
-        read = [store.Vector(key, data) for (key, _), data in zip(unread, found, strict=True)]
-        await self._database.write(store.add_vectors, model, read)
+        until = asyncio.get_running_loop().time() + (_LIMITS.total_s or 0)
+        for start in range(0, len(unread), _READ_AT_ONCE):
+            part = unread[start : start + _READ_AT_ONCE]
+            try:
+                async with asyncio.timeout_at(until):
+                    found = await self._read([text for _, text in part])
+            except (NovaError, TimeoutError) as error:
+                if not start or isinstance(error, NovaError):
+                    await self._silent(error)
+                return
+            read = [store.Vector(key, data) for (key, _), data in zip(part, found, strict=True)]
+            await self._database.write(store.add_vectors, model, read)
 
     async def _read(self, texts: Sequence[str]) -> list[bytes]:
         try:

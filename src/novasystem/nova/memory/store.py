@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from novasystem.errors import InvalidRequest
 from novasystem.nova.memory.records import Remembered
 from novasystem.nova.memory.words import for_postgres, for_sqlite
 from novasystem.storage.full_text import WORDS, postgres_words
@@ -159,19 +160,26 @@ def by_keys(connection: Connection, owner_id: str, keys: Sequence[int]) -> dict[
 def listed(
     connection: Connection, owner_id: str, *, limit: int, after: str | None
 ) -> list[Remembered]:
-    """Newest turns first, each from its end; ``after``: the id of a message."""
+    """Newest turns first, each from its end; ``after``: the id of a message.
+
+    Raises ``InvalidRequest`` where there is none such any more.
+    """
     asked = _remembered(owner_id, *_shown)
     if after is not None:
         place = (
             sa.select(runs.c.key, items.c.key.label("item_key"))
             .join_from(items, runs, runs.c.id == items.c.run_id)
             .where(items.c.id == after, runs.c.owner_id == owner_id)
-            .subquery()
         )
-        run_key, item_key = sa.select(place.c.key), sa.select(place.c.item_key)
+        last = connection.execute(place).first()
+        if last is None:
+            raise InvalidRequest(
+                f"'after': there is no message '{after}'.",
+                hint="It may have been deleted: begin the list again.",
+                param="after",
+            )
         asked = asked.where(
-            runs.c.key <= run_key.scalar_subquery(),
-            (runs.c.key != run_key.scalar_subquery()) | (items.c.key < item_key.scalar_subquery()),
+            runs.c.key <= last.key, (runs.c.key != last.key) | (items.c.key < last.item_key)
         )
     asked = asked.order_by(runs.c.key.desc(), items.c.key.desc()).limit(limit)
     return [_record(row._mapping) for row in connection.execute(asked)]

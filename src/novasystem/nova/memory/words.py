@@ -35,9 +35,10 @@ def words_of(text: str) -> list[str]:
 
     Of a longer one those at its beginning and at its end, where questions stand.
     """
+    # In small letters as both databases make them: neither takes "ß" for "ss".
     found = dict.fromkeys(
         word
-        for word in _WORD.findall(text.casefold())
+        for word in _WORD.findall(text.lower())
         if word not in _COMMON and (len(word) > 1 or ord(word) > 0x2E80) and len(word) <= 64
     )
     words = list(found)
