@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import orjson
+import pytest
 
 from novasystem.nova.encode import encode
 from novasystem.nova.entries import Entry
@@ -40,7 +41,7 @@ def done(seq: int, step_id: str, text: str) -> Event:
 
 
 async def sent(
-    seen: Sequence[Seen], known: Sequence[Event] | None = None
+    seen: Sequence[Seen], known: Sequence[Event] | None = None, *, include_chain: bool = True
 ) -> list[tuple[int | None, str, dict[str, Any]]]:
     """Each frame as id, name and data."""
 
@@ -52,7 +53,7 @@ async def sent(
         return run("completed")
 
     frames = []
-    async for frame in encode(run(), source(), ended, known=known):
+    async for frame in encode(run(), source(), ended, known=known, include_chain=include_chain):
         lines = dict(line.split(b": ", 1) for line in frame.strip().split(b"\n"))
         number = int(lines[b"id"]) if b"id" in lines else None
         frames.append((number, lines[b"event"].decode(), orjson.loads(lines[b"data"])))
@@ -133,3 +134,37 @@ async def test_who_comes_back_is_first_shown_all_that_was_shown() -> None:
     assert [one["text"] for one in shown["entries"]] == ["A"]
     assert [(one["step_id"], one["text"]) for one in shown["open"]] == [("b", "half")]
     assert [name for _, name, _ in frames[1:]] == ["token", "done"]
+
+
+@pytest.mark.parametrize(
+    ("step_id", "include_chain", "shown"),
+    [
+        ("a", True, ["token", "replace", "tool", "token"]),
+        ("a", False, []),
+        ("single", True, ["token", "replace", "tool", "token"]),
+        ("single", False, ["token", "replace", "token"]),
+    ],
+)
+async def test_words_before_a_call_are_taken_back(
+    step_id: str, include_chain: bool, shown: list[str]
+) -> None:
+    call = {"step_id": step_id, "call": "0.0", "name": "clock", "arguments": {}, "output": "noon"}
+    frames = await sent(
+        [
+            stored(2, "begun", **BEGUN),
+            begins(3, step_id),
+            event(4, "token", step_id=step_id, text="Let me see."),
+            event(5, "calls", step_id=step_id, turn=0, text="Let me see.", calls=[]),
+            event(6, "tool", **call),
+            # Nothing was said before this one, so that there is nothing to take back.
+            event(7, "calls", step_id=step_id, turn=1, text="", calls=[]),
+            event(8, "token", step_id=step_id, text="Noon."),
+            END,
+        ],
+        include_chain=include_chain,
+    )
+    told = [(name, data) for _, name, data in frames]
+    assert [name for name, _ in told if name not in {"begun", "step_begun", "done"}] == shown
+    for name, data in told:
+        if name == "replace":
+            assert [one["text"] for one in data["open"]] == [""]

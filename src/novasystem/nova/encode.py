@@ -127,12 +127,13 @@ class _Watched:
                 return [self.replace(seq)]
             case "begun":
                 return [_frame("begun", data, seq)]
-            case "token":
-                if self._include_chain or data["step_id"] in _ANSWERING:
-                    return [_frame("token", data, seq)]
-            case "again":
-                if self._include_chain:
-                    return [self.replace(None)]
+            case "token" if self._sees(data):
+                return [_frame("token", data, seq)]
+            case "again" if self._sees(data):
+                return [self.replace(None)]
+            case "calls" if data.get("text") and self._sees(data):
+                # What it said before it called for tools is no part of its answer.
+                return [self.replace(None)]
             case "tool" if self._include_chain:
                 shown = {"step_id": data["step_id"], **shown_tool(data)}
                 return [_frame("tool", shown, seq)]
@@ -141,6 +142,10 @@ class _Watched:
             case "step_begun" | "plan" | "step_done" if self._include_chain:
                 return [_frame(event.type, data, seq)]
         return []
+
+    def _sees(self, data: Mapping[str, Any]) -> bool:
+        """Whether this watcher is shown that step's words."""
+        return self._include_chain or data["step_id"] in _ANSWERING
 
     def replace(self, seq: int | None) -> bytes:
         """All that was shown so far, which takes the place of what a watcher has."""

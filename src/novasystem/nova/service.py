@@ -30,6 +30,7 @@ from novasystem.turns.fitting import estimate
 __all__ = ["Nova", "Question", "Session"]
 
 _CANCEL_S = 10.0
+_SHOWN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +174,14 @@ class Nova:
     async def session(
         self, owner_id: str, session_id: UUID
     ) -> tuple[Session, Sequence[Item], Sequence[Run]]:
-        """A session with all that was said in it and its asks, oldest first; raises ``NotFound``,
-        also for another owner's."""
+        """A session with its newest items and asks, 1,000 of each at most, oldest first; raises
+        ``NotFound``, also for another owner's."""
 
         def read(connection: Connection) -> tuple[Session, Sequence[Item], Sequence[Run]]:
             thread = self._found(connection, owner_id, session_id)
-            items = thread_store.last_items(connection, thread.key, 1000)
+            items = thread_store.last_items(connection, thread.key, _SHOWN)
             runs = run_store.list_runs(
-                connection, owner_id=owner_id, thread_key=thread.key, kind=KIND, limit=1000
+                connection, owner_id=owner_id, thread_key=thread.key, kind=KIND, limit=_SHOWN
             )
             titles = store.first_questions(connection, [thread.key])
             return Session(thread, titles.get(thread.key, "")), items, runs[::-1]

@@ -81,8 +81,8 @@ async def list_sessions(request: Request, limit: Limit = 20, after: Cursor = Non
 
 @router.get("/sessions/{session_id}", summary="One session", response_class=Response)
 async def get_session(request: Request, session_id: str) -> Response:
-    """All that was said in it, oldest first, and its asks, whose chains
-    `GET /api/nova/asks/{run_id}` reads."""
+    """What was said in it, oldest first, and its asks, whose chains
+    `GET /api/nova/asks/{run_id}` reads: the newest 1,000 of each."""
     nova: Nova = request.app.state.nova
     session, items, runs = await nova.session(owner_of(request), session_uuid(session_id))
     return _json(
