@@ -95,6 +95,9 @@ _joined: dict[tuple[str, ...], str] = {}
 def together(connection: Connection, parts: Sequence[Part]) -> None:
     """Carry out statements none of which needs what another one does; what they give is not read.
 
+    A SELECT, one that locks a row say, may only stand last: PostgreSQL leaves one out that nobody
+    reads from, and carries out every other statement, read or not.
+
     On PostgreSQL they are parts of one statement: each by itself is a way there and back.
     """
     dialect = connection.dialect
