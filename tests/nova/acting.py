@@ -27,6 +27,7 @@ __all__ = [
     "Company",
     "Fails",
     "Line",
+    "Play",
     "Says",
     "Stalls",
     "engine",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.http.doors import Door, open_door
 from tests.http.wire import ask
-from tests.nova.acting import Company, Says, Stalls, plan
+from tests.nova.acting import Company, Play, Says, Stalls, plan
 from tests.nova.asking import ASK, asked, chain, entry
 
 QUESTION = "What are A and B?"
@@ -91,7 +91,8 @@ def test_an_answer_that_is_cut_off_says_so(door: Door, company: Company) -> None
 def test_an_agent_that_is_cut_off_before_the_answer_is_told_of(
     door: Door, company: Company, agent: str, said: str
 ) -> None:
-    company.plays(**{"planner": plan("Find A"), agent: Says("Once upon a", finish="length")})
+    lines: dict[str, Play] = {"planner": plan("Find A")}
+    company.plays(**{**lines, agent: Says("Once upon a", finish="length")})
     answer = asked(door.port, QUESTION, mode="team", parameters={"max_tokens": 30})
     assert answer["limits_reached"] == ["max_tokens"]
     assert answer["status"] == "incomplete"
@@ -134,7 +135,8 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 )
 def test_an_agent_s_own_time_that_is_up_is_told_of(hurried: Door, agent: str, said: str) -> None:
     company = Company(hurried.upstream)
-    company.plays(**{"planner": plan("Find A"), agent: Stalls()})
+    lines: dict[str, Play] = {"planner": plan("Find A")}
+    company.plays(**{**lines, agent: Stalls()})
     answer = asked(hurried.port, QUESTION, mode="team")
     assert answer["limits_reached"] == ["agent_timeout"]
     assert answer["status"] == "incomplete"
