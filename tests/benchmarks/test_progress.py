@@ -1,10 +1,13 @@
 """How far a benchmark is, as its records tell."""
 
+from dataclasses import replace
+
 import pytest
 
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.progress import GENERATING, WAITING, Progress, expected
 from novasystem.benchmarks.sample_log import Live, ModelState
+from novasystem.benchmarks.samples import Failure
 from novasystem.cli.benching.planning import plan_of
 from tests.benchmarks.made import failed_sample, sample
 from tests.cli.test_bench_plan import flags
@@ -58,6 +61,9 @@ def test_what_warms_up_and_what_was_cancelled_is_not_done() -> None:
     progress.take(failed_sample(2))
     assert (model.done, model.failed, model.ttft.n) == (2, 1, 1)
     assert model.left_s(progress.total) is not None
+    for number, code in enumerate(("cancelled", "load_failed"), 3):
+        progress.take(replace(failed_sample(number), failure=Failure(code, "")))
+    assert (model.done, model.failed) == (2, 1)
 
 
 def test_what_was_done_before_counts_and_its_time_does_not() -> None:

@@ -31,6 +31,7 @@ import orjson
 from novasystem.benchmarks.asking import Asking, GivenUp
 from novasystem.benchmarks.collect import failure_of
 from novasystem.benchmarks.distant import Distant
+from novasystem.benchmarks.resuming import LOAD_FAILED
 from novasystem.benchmarks.sample_log import read_log, size_of
 from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.shares import Share
@@ -252,7 +253,7 @@ def _ended(process: asyncio.subprocess.Process) -> Failure:
     code = process.returncode
     how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended ({code})"
     return Failure(
-        "load_failed",
+        LOAD_FAILED,
         f"One of the processes that make the load {how}.",
         "What had arrived is kept: resume the benchmark.",
     )

@@ -14,6 +14,7 @@ import orjson
 
 from novasystem.benchmarks.collect import failure_of
 from novasystem.benchmarks.plan import Plan
+from novasystem.benchmarks.resuming import LOAD_FAILED
 from novasystem.benchmarks.sample_log import End, Header, Record, size_of, tail_log
 from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.targets import Pinned, Target, target_of
@@ -78,7 +79,7 @@ class Loading:
         said = self._said.decode(errors="replace").strip().rpartition("\n")[2]
         how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended ({code})"
         return Failure(
-            "load_failed",
+            LOAD_FAILED,
             f"The process that makes the load {how}. {said}".strip(),
             "What had arrived is kept: resume the benchmark.",
         )

@@ -8,7 +8,7 @@ from typing import Literal
 from novasystem.benchmarks.plan import Plan
 from novasystem.benchmarks.records import Benchmark, BenchmarkStatus, Impact, Problem, Result
 from novasystem.benchmarks.results import result
-from novasystem.benchmarks.resuming import CANCELLED
+from novasystem.benchmarks.resuming import broken_off
 from novasystem.benchmarks.sample_log import End, Header, ModelState, Record
 from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.summary import ClientFigures, summary
@@ -55,7 +55,7 @@ class Parts:
                     parts.ended = None
                     # What was given up is made again, and counts then.
                     for number, sample in samples.items():
-                        if sample.failure is not None and sample.failure.code == CANCELLED:
+                        if broken_off(sample):
                             samples[number] = replace(sample, counted=False)
                 case Sample():
                     samples[record.number] = record

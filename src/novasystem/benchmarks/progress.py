@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from novasystem.benchmarks.metrics import output_tokens_per_s, ttft_s
 from novasystem.benchmarks.pacing import pacer
 from novasystem.benchmarks.plan import Phase, Plan
-from novasystem.benchmarks.resuming import CANCELLED
+from novasystem.benchmarks.resuming import broken_off
 from novasystem.benchmarks.sample_log import Header, Live, ModelState, Record, SweepStep
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.workloads import size
@@ -140,7 +140,7 @@ class Progress:
         if not sample.counted:
             model.status, model.began_ns = "warming up", sample.ended_ns
             return
-        if sample.failure is not None and sample.failure.code == CANCELLED:
+        if broken_off(sample):
             return
         model.done += 1
         model.rate_per_s = sample.rate_per_s

@@ -9,10 +9,13 @@ from novasystem.benchmarks.sample_log import End, Header, Record, SweepStep
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.sweep import Step
 
-__all__ = ["CANCELLED", "Done", "Repetition", "done"]
+__all__ = ["CANCELLED", "LOAD_FAILED", "Done", "Repetition", "broken_off", "done"]
 
 CANCELLED = "cancelled"
 """The code of a request that was under way when the benchmark was stopped: it is made again."""
+
+LOAD_FAILED = "load_failed"
+"""That of one that was under way when a process of the load died: it is made again too."""
 
 Repetition = tuple[str, Phase, int]
 """Model, phase, block."""
@@ -52,7 +55,7 @@ class Done:
 def done(records: Iterable[Record], *, keep: bool = False) -> Done:
     """``keep``: the samples too, since more depends on them than how many there are.
 
-    Failed requests are done too: they failed. Only what was cancelled is made again, and of a
+    Failed requests are done too: they failed. Only what was broken off is made again, and of a
     sweep the steps that were not ended."""
     found = Done()
     for record in records:
@@ -64,7 +67,7 @@ def done(records: Iterable[Record], *, keep: bool = False) -> Done:
             case Sample():
                 found.next_number = max(found.next_number, record.number + 1)
                 found.ended_ns = max(found.ended_ns, record.ended_ns)
-                if record.counted and not _broken_off(record):
+                if record.counted and not broken_off(record):
                     _add(found, record, keep=keep)
             case SweepStep():
                 found.steps.setdefault((record.model, record.phase, record.block), []).append(
@@ -77,8 +80,9 @@ def done(records: Iterable[Record], *, keep: bool = False) -> Done:
     return found
 
 
-def _broken_off(sample: Sample) -> bool:
-    return sample.failure is not None and sample.failure.code == CANCELLED
+def broken_off(sample: Sample) -> bool:
+    """Whether it was given up with the load, and says nothing about its model."""
+    return sample.failure is not None and sample.failure.code in {CANCELLED, LOAD_FAILED}
 
 
 def _add(found: Done, sample: Sample, *, keep: bool) -> None:
