@@ -211,11 +211,10 @@ class Crew:
         return [one for one in records if isinstance(one, Sample) and one.number in numbers]
 
     def figures(self) -> Figures:
-        """Of all others together."""
+        """Of all others together; of the load's own CPU time see :meth:`each`."""
         said = [worker.figures for worker in self._workers]
         return Figures(
             cpu_s=sum(one.cpu_s for one in said),
-            load_cpu_s=sum(one.load_cpu_s for one in said),
             lag_ns=max((worker.taken_lag_ns() for worker in self._workers), default=0),
             in_flight=sum(one.in_flight for one in said),
         )

@@ -185,7 +185,8 @@ class ModelLoad:
             share = replace(share, begin_ns=time.perf_counter_ns() + _TOLD_NS)
         # Numbers in the order of the schedule, whoever makes the requests.
         begin = next(shared.numbers)
-        next(islice(shared.numbers, len(share.numbers) - 1, None), None)
+        more = len(share.numbers) - 1
+        next(islice(shared.numbers, more, more), None)
         own, *others = split(share, crew.processes, begin)
         made = carry_out(shared, asking, self._words, own)
         return await crew.together(asking, others, made, keep=shared.keeps_samples)

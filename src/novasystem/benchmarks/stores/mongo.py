@@ -107,10 +107,13 @@ class MongoStore:
     async def delete(self, owner_id: str, benchmark_id: str) -> bool:
         name = _name(owner_id, benchmark_id)
         with self._told():
-            done = await self._benchmarks.delete_one({"_id": name})
+            if await self._benchmarks.find_one({"_id": name}, {"_id": 1}) is None:
+                return False
+            # Wherever it is broken off, it can be deleted again, and who looks sees a change.
+            await self._changed(owner_id)
             await self._pieces.delete_many({"benchmark": name})
-            if done.deleted_count:
-                await self._changed(owner_id)
+            done = await self._benchmarks.delete_one({"_id": name})
+            await self._changed(owner_id)
         return bool(done.deleted_count)
 
     async def add_samples(
