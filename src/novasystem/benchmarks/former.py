@@ -22,7 +22,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["held", "load_process", "stop_load", "wait_for_former"]
+__all__ = ["held", "is_held", "load_process", "stop_load", "wait_for_former"]
 
 _PATIENCE_S = 10.0
 _POLL_S = 0.1
@@ -96,6 +96,17 @@ def held(log_path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_held(log_path: Path) -> bool:
+    """Whether anybody carries the benchmark out now, or still writes down its end."""
+    if not log_path.exists():
+        return False
+    try:
+        with held(log_path):
+            return load_process(log_path) is not None
+    except InvalidRequest:
+        return True
 
 
 async def wait_for_former(log_path: Path, patience_s: float = _PATIENCE_S) -> None:

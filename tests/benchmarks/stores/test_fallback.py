@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from novasystem.benchmarks.former import held
+from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.stores import FallbackStore, Query
 from novasystem.benchmarks.stores.fallback import waiting
 from novasystem.benchmarks.stores.files import FileStore
 from novasystem.benchmarks.stores.mongo import MongoStore
-from novasystem.errors import StorageUnavailable
-from tests.benchmarks.stores.made import made, sample
+from novasystem.errors import InvalidRequest, StorageUnavailable
+from tests.benchmarks.stores.made import BEGIN, made, sample
 from tests.servers.mongo import find_mongo, mongo_server
 
 QUERY = Query(archived=None)
@@ -36,9 +38,9 @@ def _unwritable(folder: Path) -> Iterator[None]:
             (folder / "aside").rename(samples)
 
 
-def on(folder: Path) -> FallbackStore:
+def on(folder: Path, *, logs: Path | None = None) -> FallbackStore:
     # Asked again at once, where in use it is left alone for a while.
-    return FallbackStore(FileStore(folder / "stored"), folder / "waiting", patience_s=0)
+    return FallbackStore(FileStore(folder / "stored"), folder / "waiting", logs=logs, patience_s=0)
 
 
 async def ids(store: FallbackStore) -> list[str]:
@@ -108,6 +110,80 @@ async def test_another_process_carries_over_what_has_ended_and_no_more(tmp_path:
     await first.put(made("bench_going", status="failed"))
     assert list(waiting(tmp_path / "waiting")) == []
     assert sorted(await ids(other)) == ["bench_ended", "bench_going"]
+
+
+async def test_what_nobody_carries_out_any_more_is_carried_over(tmp_path: Path) -> None:
+    first = on(tmp_path)
+    await first.open()
+    with _unwritable(tmp_path / "stored"):
+        for name in ("bench_going", "bench_left"):
+            await first.put(made(name, status="running"))
+            await first.add_samples("local", name, [sample(0)])
+    (tmp_path / "logs").mkdir()
+    with held(tmp_path / "logs" / "bench_going.log"):
+        other = on(tmp_path, logs=tmp_path / "logs")
+        await other.open()
+        assert await ids(other) == ["bench_left"]
+        assert await other.samples("local", "bench_left") == [sample(0)]
+    assert sorted(await ids(other)) == ["bench_going", "bench_left"]
+    assert list(waiting(tmp_path / "waiting")) == []
+
+
+async def test_one_that_waits_as_it_was_hides_no_end_that_is_stored(tmp_path: Path) -> None:
+    first = on(tmp_path)
+    await first.open()
+    with _unwritable(tmp_path / "stored"):
+        await first.put(made(status="running"))
+        await first.add_samples("local", "bench_1", [sample(0)])
+    ended = made(status="partial", ended_at=BEGIN)
+    await FileStore(tmp_path / "stored").put(ended)
+    other = on(tmp_path, logs=tmp_path / "logs")
+    assert await other.get("local", "bench_1") == ended
+    await other.open()
+    assert list(waiting(tmp_path / "waiting")) == []
+    assert await other.get("local", "bench_1") == ended
+    assert await other.samples("local", "bench_1") == [sample(0)]
+    # What goes on again still says when it had ended, and came later.
+    with _unwritable(tmp_path / "stored"):
+        await first.put(ended.model_copy(update={"status": "running"}))
+        found = await on(tmp_path).get("local", "bench_1")
+        assert found is not None
+        assert found.status == "running"
+
+
+class _Choosy(FileStore):
+    """It takes all but one."""
+
+    async def put(self, benchmark: Benchmark) -> None:
+        if benchmark.id == "bench_0":
+            raise InvalidRequest("The benchmark is too large.")
+        await super().put(benchmark)
+
+
+async def test_one_that_is_refused_or_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    first = on(tmp_path)
+    await first.open()
+    with _unwritable(tmp_path / "stored"):
+        for name in ("bench_0", "bench_1"):
+            await first.put(made(name))
+    (tmp_path / "waiting" / "local" / "bench_00.json").mkdir()
+    with capture_logs() as said:
+        store = FallbackStore(_Choosy(tmp_path / "stored"), tmp_path / "waiting", patience_s=0)
+        await store.open()
+        assert await ids(store) == ["bench_1"]
+    told = {line["event"]: line for line in said}
+    assert told["a benchmark still waits for its store"]["benchmark_id"] == "bench_0"
+    assert "bench_00" in told["a benchmark that waits cannot be read"]["file"]
+    # Whoever changes it has it changed where it waits; what does not wait is refused.
+    await store.put(made("bench_0", notes=("New.",)))
+    await store.add_samples("local", "bench_0", [sample(0)])
+    kept = await store.get("local", "bench_0")
+    assert kept is not None
+    assert kept.notes[0] == "New."
+    assert await store.samples("local", "bench_0") == [sample(0)]
+    assert await store.delete("local", "bench_0")
+    with pytest.raises(InvalidRequest):
+        await store.put(made("bench_0"))
 
 
 async def test_what_is_deleted_does_not_come_back(tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ class Places:
         """Where those wait that a store of its own did not take."""
         return self.folder.with_name("waiting")
 
+    @property
+    def logs(self) -> Path:
+        """Where what is carried out on this machine has its logs."""
+        return self.folder.with_name("logs")
+
 
 def _mongo(places: Places) -> BenchmarkStore:
     if places.mongo_url is None:
@@ -48,12 +53,12 @@ def _mongo(places: Places) -> BenchmarkStore:
             "Benchmarks are to be kept in MongoDB, and nothing says where that is.",
             hint="Set NOVA_MONGO_URL=mongodb://HOST:27017/DATABASE.",
         )
-    return FallbackStore(MongoStore(places.mongo_url), places.aside)
+    return FallbackStore(MongoStore(places.mongo_url), places.aside, logs=places.logs)
 
 
 STORES: dict[StoreKind, Callable[[Places], BenchmarkStore]] = {
     "sql": lambda places: SqlStore(places.database),
-    "files": lambda places: FallbackStore(FileStore(places.folder), places.aside),
+    "files": lambda places: FallbackStore(FileStore(places.folder), places.aside, logs=places.logs),
     "mongo": _mongo,
 }
 

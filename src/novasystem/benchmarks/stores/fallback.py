@@ -7,6 +7,7 @@ told that it is down: a list of what waits would look like all there is.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from typing import TypeVar
 
 import structlog
 
+from novasystem.benchmarks.logs import log_of
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.stores.encode import CorruptRecord, by_number, decode
 from novasystem.benchmarks.stores.files import FileStore
 from novasystem.benchmarks.stores.protocol import BenchmarkStore
 from novasystem.benchmarks.stores.query import Page, Query, check_id
-from novasystem.errors import StorageUnavailable
+from novasystem.errors import NovaError, StorageUnavailable
 
 __all__ = ["FallbackStore", "waiting"]
 
@@ -43,25 +45,35 @@ class _State:
 
 
 def waiting(folder: Path) -> Iterator[Benchmark]:
-    """The benchmarks that wait in a folder for their store; those that cannot be read are not
-    told of. Raises ``OSError``."""
+    """The benchmarks that wait in a folder for their store; those that cannot be read are left
+    out, with a warning where it is the file that cannot."""
     for file in sorted(folder.glob("*/*.json")):
         try:
             yield decode(file.read_bytes())
         except (CorruptRecord, FileNotFoundError):
             continue
+        except OSError as error:
+            _log.warning("a benchmark that waits cannot be read", file=str(file), why=str(error))
 
 
 class FallbackStore:
     """``store``, and ``folder`` for what it does not take.
 
-    What only the store can answer is asked of it, and raises what it raises. ``patience_s``: how
-    long one that did not answer is taken for down without being asked again.
+    What only the store can answer is asked of it, and raises what it raises. ``logs``: where what
+    is carried out on this machine has its logs, which say whether anybody still is at it; without
+    that somebody always is. ``patience_s``: how long one that did not answer is taken for down
+    without being asked again.
     """
 
     def __init__(
-        self, store: BenchmarkStore, folder: Path, *, patience_s: float = _PATIENCE_S
+        self,
+        store: BenchmarkStore,
+        folder: Path,
+        *,
+        logs: Path | None = None,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
+        self._logs = logs
         self._patience_s = patience_s
         self._store = store
         self._folder = folder
@@ -103,16 +115,24 @@ class FallbackStore:
                 self._mine.add(key)
             else:
                 self._mine.discard(key)
+            kept = await self._kept(*key)
             try:
-                await self._store_it(benchmark, kept=await self._kept(*key) is not None)
-            except StorageUnavailable as error:
+                await self._store_it(benchmark, kept=kept is not None)
+            except NovaError as error:
+                # What it refuses is told to whoever asks, but for what waits already.
+                if kept is None and not isinstance(error, StorageUnavailable):
+                    raise
                 await self._keep(benchmark, error)
 
     async def get(self, owner_id: str, benchmark_id: str) -> Benchmark | None:
-        found = await self._kept(owner_id, benchmark_id)
+        key = owner_id, benchmark_id
+        found = await self._kept(*key)
         if found is None:
-            found = await self._asked(lambda: self._store.get(owner_id, benchmark_id))
-        self._see((owner_id, benchmark_id), found)
+            found = await self._asked(lambda: self._store.get(*key))
+        elif found.status in _GOING and key not in self._mine:
+            with contextlib.suppress(StorageUnavailable):
+                found = _later(found, await self._asked(lambda: self._store.get(*key)))
+        self._see(key, found)
         return found
 
     async def list(self, query: Query) -> Page:
@@ -141,11 +161,13 @@ class FallbackStore:
                 await self._asked(
                     lambda: self._store.add_samples(owner_id, benchmark_id, samples), writes=True
                 )
-            except StorageUnavailable as error:
-                known = self._going.get((owner_id, benchmark_id))
-                if kept is None and known is None:
+            except NovaError as error:
+                waits = await self._kept(owner_id, benchmark_id)
+                known = waits or kept or self._going.get((owner_id, benchmark_id))
+                refused = waits is None and not isinstance(error, StorageUnavailable)
+                if known is None or refused:
                     raise
-                if kept is None and known is not None:
+                if waits is None:
                     await self._keep(known, error)
                 await self._aside.add_samples(owner_id, benchmark_id, samples)
 
@@ -195,7 +217,7 @@ class FallbackStore:
             await _log.ainfo("the store of benchmarks is back", store=self.where)
         return found
 
-    async def _keep(self, benchmark: Benchmark, error: StorageUnavailable) -> None:
+    async def _keep(self, benchmark: Benchmark, error: NovaError) -> None:
         await _log.awarning(
             "a benchmark waits for its store",
             benchmark_id=benchmark.id,
@@ -212,22 +234,39 @@ class FallbackStore:
         return await self._aside.get(owner_id, benchmark_id) if self._folder.exists() else None
 
     async def _before_reading(self) -> None:
-        """Bring into the store all that has ended, and what this process carries out. What others
-        are still at is theirs: they know what will become of it."""
+        """Bring into the store all that has ended, what this process carries out, and what nobody
+        does. What others are still at is theirs: they know what will become of it."""
         if not self._folder.exists():
             return
         for benchmark in await asyncio.to_thread(lambda: list(waiting(self._folder))):
             key = benchmark.owner_id, benchmark.id
-            if benchmark.status in _GOING and key not in self._mine:
+            others = benchmark.status in _GOING and key not in self._mine
+            if others and await asyncio.to_thread(self._is_held, benchmark.id):
                 continue
-            async with self._changing:
-                kept = await self._kept(*key)
-                if kept is None:
-                    continue
-                try:
-                    await self._store_it(kept, kept=True)
-                except StorageUnavailable:
+            try:
+                async with self._changing:
+                    await self._carry_over(key)
+            except NovaError as error:
+                if error in (self._reading.error, self._writing.error):
                     return
+                # Of this one alone: the others do not wait for it, nor does who reads.
+                said = {"benchmark_id": benchmark.id, "error": error.message}
+                await _log.awarning("a benchmark still waits for its store", **said)
+
+    def _is_held(self, benchmark_id: str) -> bool:
+        if self._logs is None:
+            return True
+        from novasystem.benchmarks.former import is_held
+
+        return is_held(log_of(self._logs, benchmark_id))
+
+    async def _carry_over(self, key: _Key) -> None:
+        kept = await self._kept(*key)
+        if kept is None:
+            return
+        if kept.status in _GOING and key not in self._mine:
+            kept = _later(kept, await self._asked(lambda: self._store.get(*key)))
+        await self._store_it(kept, kept=True)
 
     async def _store_it(self, benchmark: Benchmark, *, kept: bool) -> None:
         """Put it into the store; what the folder has of it goes there too, and waits no more."""
@@ -243,6 +282,14 @@ class FallbackStore:
             )
         await self._aside.delete(owner_id, benchmark_id)
         await _log.ainfo("a benchmark is carried over to its store", benchmark_id=benchmark_id)
+
+
+def _later(kept: Benchmark, stored: Benchmark | None) -> Benchmark:
+    """Of one that goes on, as it waits, and the same as it is stored: what came last. One that was
+    ended and goes on again still says when it had ended."""
+    if stored is None or stored.ended_at is None or stored.status in _GOING:
+        return kept
+    return stored if kept.ended_at is None or kept.ended_at < stored.ended_at else kept
 
 
 def _others(benchmark: Benchmark) -> tuple[str, ...]:
