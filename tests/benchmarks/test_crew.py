@@ -105,6 +105,11 @@ async def test_an_open_loop_is_shared_and_keeps_one_schedule(
     assert last.load_cpu_s == pytest.approx(sum(last.load_cpus_s))
     assert last.lag_ns == max(last.lags_ns)
     assert last.cpu_s > last.load_cpu_s
+    header = records[0]
+    assert isinstance(header, Header)
+    # That the others were started is before the begin: no interpreter starts in so short a time.
+    assert header.begins_ns > 10_000_000
+    assert header.begins_ns <= first_ns
     client = Parts.of(records).client
     assert client.processes == 3
     assert client.busiest_s == max(last.load_cpus_s)

@@ -9,6 +9,7 @@ of the others dies the load fails, with the reason.
 Between the two, as JSON lines::
 
     {"worker": {…}}                                                          the first line
+    {"ready": true}                                                          from it, thereupon
     {"do": 1, "prepare": {"model": "…", "target": {…}, "texts": […] | null}}     to the other
     {"do": 2, "share": {…}, "target": {…}, "succeeded": true}                    to the other
     {"stop": 2, "why": {…} | null}                                               to the other
@@ -38,6 +39,7 @@ from novasystem.benchmarks.shares import Share
 
 __all__ = ["Crew", "Figures"]
 
+_START_S = 30.0
 _STOP_S = 10.0
 _LINE_BYTES = 1024 * 1024
 PROGRAM = "novasystem.benchmarks.load_process"
@@ -60,6 +62,8 @@ class _Worker:
         self.process = process
         self.figures = Figures()
         self.most_lag_ns = 0
+        self.ready = asyncio.Event()
+        """It hears what is asked of it, or has ended."""
         self._crew = crew
         self._lag_ns = 0
         self._asked = 0
@@ -101,6 +105,7 @@ class _Worker:
         while line := await self.process.stdout.readline():
             self._take(orjson.loads(line))
         await self.process.wait()
+        self.ready.set()
         for future in self._doing.values():
             if not future.done():
                 future.set_exception(GivenUp(_ended(self.process)))
@@ -119,6 +124,8 @@ class _Worker:
                     future.set_result(None)
                 else:
                     future.set_exception(GivenUp(Failure(**failed)))
+        elif "ready" in word:
+            self.ready.set()
         elif "ask" in word:
             task = asyncio.create_task(self._renew(word["ask"], word["model"]))
             self._renewing.add(task)
@@ -158,6 +165,7 @@ class Crew:
         return 1 + len(self._workers)
 
     async def start(self, count: int, begin: dict[str, Any]) -> None:
+        """Start so many, and wait until each is ready: their start is no part of the load."""
         for _ in range(count):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -171,6 +179,11 @@ class Crew:
             worker.tell({"worker": begin})
             self._workers.append(worker)
             self._hearing.append(asyncio.create_task(worker.hear()))
+        # Whoever is late is found out when something is asked of it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                for worker in self._workers:
+                    await worker.ready.wait()
 
     async def prepare(self, model: str, texts: list[Any] | None) -> None:
         """Have each of them know the model, and the prompts that were made for it."""

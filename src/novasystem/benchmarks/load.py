@@ -79,13 +79,14 @@ class Load:
                 raise
             finally:
                 limit.cancel()
+                ended_ns = self._now_ns()
                 if self.crew is not None:
                     await self.crew.close()
-                end = self._end(began_cpu_s)
+                end = self._end(began_cpu_s, ended_ns)
                 self.write(end)
         return end
 
-    def _end(self, began_cpu_s: float) -> End:
+    def _end(self, began_cpu_s: float, ended_ns: int) -> End:
         cpu_s = time.process_time()
         each = [(cpu_s - began_cpu_s, self._lag.most_ns)]
         if self.crew is not None:
@@ -94,7 +95,7 @@ class Load:
         several = len(each) > 1
         return End(
             self._status,
-            self._now_ns(),
+            ended_ns,
             cpu_s=cpu_s,
             load_cpu_s=sum(one for one, _ in each),
             lag_ns=max(lag_ns for _, lag_ns in each),

@@ -90,6 +90,7 @@ async def _load(given: dict[str, Any], heard: Iterator[bytes], words: int) -> No
     processes = how_many(plan, models=len(given["targets"]), cores=processors())
     log = SampleLog(path, shared=processes > 1)
     origin_ns = time.perf_counter_ns() - found.ended_ns
+    wall = found.wall or datetime.now(UTC).isoformat()
     link = Link(words)
     models = [Distant(Target.of(target), link) for target in given["targets"]]
     load = Load(
@@ -101,29 +102,30 @@ async def _load(given: dict[str, Any], heard: Iterator[bytes], words: int) -> No
         found,
         enough(plan.until) if plan.until is not None else None,
     )
-    if processes > 1 and models:
-        load.crew = Crew(models, path, load.fail)
-        begin = {"plan": given["plan"], "log": given["log"], "origin_ns": origin_ns}
-        seed = found.seed(given["benchmark_id"])
-        await load.crew.start(processes - 1, {**begin, "benchmark_id": seed})
-    log.append(
-        Header(
-            plan=given["plan"],
-            benchmark_id=given["benchmark_id"],
-            origin_ns=origin_ns,
-            begins_ns=found.ended_ns,
-            wall=found.wall or datetime.now(UTC).isoformat(),
-            pid=os.getpid(),
-            workers=() if load.crew is None else load.crew.pids,
-        )
-    )
-    for model, failure in given["failed"].items():
-        log.append(ModelState(model, "failed", found.ended_ns, failure=Failure(**failure)))
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):
         loop.add_signal_handler(signal.SIGTERM, load.stop)
     listener = threading.Thread(target=link.listen, args=(heard, loop, load.stop), daemon=True)
     listener.start()
+    if processes > 1 and models:
+        load.crew = Crew(models, path, load.fail)
+        begin = {"plan": given["plan"], "log": given["log"], "origin_ns": origin_ns}
+        seed = found.seed(given["benchmark_id"])
+        await load.crew.start(processes - 1, {**begin, "benchmark_id": seed})
+    begins_ns = time.perf_counter_ns() - origin_ns
+    log.append(
+        Header(
+            plan=given["plan"],
+            benchmark_id=given["benchmark_id"],
+            origin_ns=origin_ns,
+            begins_ns=begins_ns,
+            wall=wall,
+            pid=os.getpid(),
+            workers=() if load.crew is None else load.crew.pids,
+        )
+    )
+    for model, failure in given["failed"].items():
+        log.append(ModelState(model, "failed", begins_ns, failure=Failure(**failure)))
     try:
         await load.run()
     finally:

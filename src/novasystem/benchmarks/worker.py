@@ -78,6 +78,7 @@ class _Worker:
                 done=Done(),
                 enough=None,
             )
+            self.link.say({"ready": True})
             await self._ended.wait()
             for task in self._tasks.values():
                 task.cancel()
