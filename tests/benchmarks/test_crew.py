@@ -3,11 +3,15 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
+from novasystem.benchmarks.crew import PROGRAM
 from novasystem.benchmarks.former import load_process, wait_for_former
 from novasystem.benchmarks.loading import Loading, loading
 from novasystem.benchmarks.metrics import schedule_delay_s
@@ -214,6 +218,28 @@ async def test_a_cancel_reaches_all_and_keeps_what_came(
     assert {one.failure.code for one in samples(records) if one.failure} == {"cancelled"}
     assert end(records).status == "cancelled"
     assert not any(alive(pid) for pid in going)
+
+
+async def test_what_is_stopped_before_it_began_is_answered_too(tmp_path: Path) -> None:
+    begin = {"plan": plan().model_dump(mode="json"), "log": str(tmp_path / "log")}
+    words: list[dict[str, Any]] = [{"worker": {**begin, "benchmark_id": "b", "origin_ns": 0}}]
+    for number in range(50):
+        nothing = {"model": "m", "target": {}, "texts": None}
+        words += [{"do": number, "prepare": nothing}, {"stop": number, "why": None}]
+    pipe = asyncio.subprocess.PIPE
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", PROGRAM, stdin=pipe, stdout=pipe
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write(b"".join(orjson.dumps(word) + b"\n" for word in words))
+    answered: set[int] = set()
+    async with asyncio.timeout(60):
+        while len(answered) < 50:
+            word = orjson.loads(await worker.stdout.readline())
+            answered |= {word["done"]} if "done" in word else set()
+        worker.stdin.close()
+        await worker.wait()
 
 
 async def test_a_models_limit_ends_its_requests_in_all_and_no_others(

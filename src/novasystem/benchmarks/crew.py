@@ -40,7 +40,8 @@ from novasystem.benchmarks.shares import Share
 __all__ = ["Crew", "Figures"]
 
 _START_S = 30.0
-_STOP_S = 10.0
+_STOP_S = 4.0
+"""For a share to be given up, and again for all to end: both before the parent's patience ends."""
 _LINE_BYTES = 1024 * 1024
 PROGRAM = "novasystem.benchmarks.load_process"
 

@@ -99,22 +99,23 @@ class _Worker:
             return
         number = word["do"]
         task = self._tasks[number] = asyncio.create_task(self._do(number, word))
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        task.add_done_callback(lambda task: self._done(number, task))
 
     async def _do(self, number: int, word: Word) -> None:
-        failed: Failure | None = None
-        try:
-            if "prepare" in word:
-                await self._prepare(**word["prepare"])
-            else:
-                await self._make(number, word)
-        except asyncio.CancelledError:
-            pass
-        except GivenUp as given_up:
-            failed = given_up.failure
-        except Exception as error:
-            failed = failure_of(error)
+        if "prepare" in word:
+            await self._prepare(**word["prepare"])
+        else:
+            await self._make(number, word)
+
+    def _done(self, number: int, task: asyncio.Task[None]) -> None:
+        """Said here, and not in what was to be done: that may be stopped before it has begun."""
+        self._tasks.pop(number, None)
         self._doing.pop(number, None)
+        failed: Failure | None = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if not isinstance(error, Exception):
+                raise error
+            failed = error.failure if isinstance(error, GivenUp) else failure_of(error)
         self.link.say({"done": number, "failed": None if failed is None else asdict(failed)})
 
     async def _prepare(self, model: str, target: Word, texts: list[Any] | None) -> None:
