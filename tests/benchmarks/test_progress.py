@@ -71,3 +71,9 @@ def test_what_was_done_before_counts_and_its_time_does_not() -> None:
     (model,) = progress.models.values()
     assert (model.done, model.status) == (2, "waiting")
     assert model.left_s(progress.total) is None
+    at_ns = 100_000_000_000
+    progress.take(ModelState(MODEL, "started", at_ns))
+    assert model.left_s(progress.total) is None
+    progress.take(replace(sample(2), ended_ns=at_ns + 6_000_000_000))
+    # One took six seconds, and one is left.
+    assert model.left_s(progress.total) == pytest.approx(6)

@@ -70,6 +70,8 @@ class ModelProgress:
     problem: str = ""
     rate_per_s: float | None = None
     began_ns: int | None = None
+    began_done: int = 0
+    """How many were done when that was set."""
     seen_ns: int = 0
     ttft: _Mean = field(default_factory=_Mean)
     pace: _Mean = field(default_factory=_Mean)
@@ -82,9 +84,14 @@ class ModelProgress:
 
     def left_s(self, total: int | None) -> float | None:
         """How long it still takes, if it goes on as until now."""
-        if total is None or not self.done or self.began_ns is None:
+        done = self.done - self.began_done
+        if total is None or not done or self.began_ns is None:
             return None
-        return max(0.0, (self.seen_ns - self.began_ns) / 1e9 / self.done * (total - self.done))
+        return max(0.0, (self.seen_ns - self.began_ns) / 1e9 / done * (total - self.done))
+
+    def begin(self, at_ns: int) -> None:
+        """From then on it is told how long a request takes."""
+        self.began_ns, self.began_done = at_ns, self.done
 
 
 class Progress:
@@ -129,7 +136,7 @@ class Progress:
         at_ns = record.ended_ns if isinstance(record, Sample) else record.at_ns
         model.seen_ns = max(model.seen_ns, at_ns)
         if model.began_ns is None:
-            model.began_ns = at_ns
+            model.begin(at_ns)
         return model
 
     def _restart(self) -> None:
@@ -138,7 +145,8 @@ class Progress:
 
     def _sample(self, model: ModelProgress, sample: Sample) -> None:
         if not sample.counted:
-            model.status, model.began_ns = "warming up", sample.ended_ns
+            model.status = "warming up"
+            model.begin(sample.ended_ns)
             return
         if broken_off(sample):
             return

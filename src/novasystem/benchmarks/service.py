@@ -46,9 +46,8 @@ def benchmark_kind(carrier: Carrier) -> Kind:
         plan = benchmark.plan
 
         path = carrier.log_path(benchmark_id)
-        # What an execution before this one has done is done.
-        earlier = await asyncio.to_thread(lambda: list(read_log(path)))
-        teller = Teller(plan, earlier)
+        # What an execution before this one has done is done; in one pass, as it may be long.
+        teller = await asyncio.to_thread(lambda: Teller(plan, read_log(path)))
 
         def show(record: "Record | MachineFigures") -> None:
             for type_, said in teller.tell(record):
