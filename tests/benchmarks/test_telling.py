@@ -117,6 +117,34 @@ def test_the_log_of_a_long_benchmark_stays_small_and_no_text_is_lost() -> None:
     assert of(events, "progress", "done")[-1] == (12_000,)
 
 
+def test_the_log_of_many_quick_answers_stays_small_and_a_slow_one_is_told_whole() -> None:
+    """An hour of 20 a second that take 10 ms each, and one then that takes a minute."""
+    hour = 72_000
+    answer = sample(0, model=M)
+
+    def records() -> Iterator[Record]:
+        yield ModelState(M, "started", 0)
+        for n in range(hour):
+            at_ns = n * S // 20
+            yield Live(M, n, at_ns)
+            yield Live(M, n, at_ns + 8_000_000, "x", chunks=1, since_ns=at_ns + 8_000_000)
+            yield replace(answer, number=n, ended_ns=at_ns + 9_000_000)
+        yield Live(M, hour, 3600 * S)
+        for n in range(1, 600):
+            at_ns = 3600 * S + n * S // 10
+            yield Live(M, hour, at_ns, f"{n} ", chunks=1, since_ns=at_ns)
+        yield replace(answer, number=hour, ended_ns=3660 * S)
+
+    events = told(records())
+    followed = of(events, "request", "number")
+    # many · (1 + ln(t / (every_s · many))) and the first hundred.
+    assert 1_000 < len(followed) < 3_900
+    assert len(of(events, "token")) < len(followed) + 100
+    assert [number for (number,) in followed[:100]] == list(range(100))
+    text = "".join(text for number, text in of(events, "token", "number", "text") if number == hour)
+    assert text == "".join(f"{n} " for n in range(1, 600))
+
+
 def test_what_was_held_back_is_told_while_nothing_else_comes() -> None:
     teller = Teller(PLAN)
     teller.tell(ModelState(M, "started", 0))

@@ -18,8 +18,8 @@ whole, ``elapsed_s`` counts from the benchmark's begin and is one axis for all o
     loaded     {status, error}                           all requests are made
 
 A log of events is read by everyone who comes late, and has to stay small: the longer a benchmark
-takes, the further apart its events are. Nothing is lost by it: texts are joined, what is counted is
-counted in ``progress``, and every request is in the samples.
+takes, the further apart its events are. Texts are joined, what is counted is counted in
+``progress``, and every request is in the samples; of many that end at once not each is followed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,7 +51,8 @@ _STATES = {"started": "starting", "done": "done", "failed": "failed"}
 
 @dataclass(slots=True)
 class _Followed:
-    """The request whose text is shown; ``pieces``: what of it is not told yet."""
+    """The request whose text is shown; ``pieces``: what of it is not told yet; ``told``: whether
+    it is at all, as one that ends before it is due is not."""
 
     number: int
     asked_ns: int
@@ -59,6 +60,7 @@ class _Followed:
     chunks: int = 0
     at_ns: int = 0
     reasoning: bool = False
+    told: bool = False
     pieces: list[str] = field(default_factory=list)
 
 
@@ -73,6 +75,9 @@ class _Model:
     followed: _Followed | None = None
     behind: bool = False
     """Whether there is progress that is not told yet."""
+    requests: Thinning = field(
+        default_factory=lambda: Thinning(every_s=0.25, many=1000, at_once=100)
+    )
     texts: Thinning = field(default_factory=lambda: Thinning(every_s=0.0, many=4000))
     samples: Thinning = field(default_factory=_samples)
     failures: Thinning = field(default_factory=_samples)
@@ -142,9 +147,11 @@ class Teller:
         if not record.text or followed is None or followed.number != record.number:
             yield from self._text(record.model, model)
             followed = model.followed = _Followed(record.number, at_ns)
-            if not record.text:
-                yield "request", {"model": record.model, "number": record.number}
-                return
+        if not followed.told and model.requests.due(at_ns):
+            followed.told = True
+            yield "request", {"model": record.model, "number": record.number}
+        if not record.text:
+            return
         if followed.reasoning is not record.reasoning:
             yield from self._text(record.model, model)
             followed.reasoning = record.reasoning
@@ -157,13 +164,15 @@ class Teller:
         followed.pieces.append(record.text)
         followed.chunks += record.chunks
         followed.at_ns = at_ns
-        if model.texts.due(at_ns):
+        if followed.told and model.texts.due(at_ns):
             yield from self._text(record.model, model)
 
     def _text(self, name: str, model: _Model) -> Iterator[Told]:
         """What was held back of a text."""
         followed = model.followed
         if followed is None or not followed.pieces or followed.first_ns is None:
+            return
+        if not followed.told:
             return
         text = "".join(followed.pieces)
         followed.pieces.clear()
@@ -204,7 +213,9 @@ class Teller:
     def _behind(self, at_ns: int) -> Iterator[Told]:
         """What was held back, and is due while nothing else comes."""
         for name, model in self._models.items():
-            if model.followed is not None and model.followed.pieces and model.texts.due(at_ns):
+            followed = model.followed
+            waits = followed is not None and followed.told and followed.pieces
+            if waits and model.texts.due(at_ns):
                 yield from self._text(name, model)
             if model.behind and model.progress.due(at_ns):
                 yield self._gone(name, model)
