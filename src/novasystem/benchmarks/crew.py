@@ -15,7 +15,7 @@ Between the two, as JSON lines::
     {"stop": 2, "why": {…} | null}                                               to the other
     {"answer": 1, …}                                                             to the other
     {"done": 2, "failed": {…} | null}                                            from it
-    {"ask": 1, "do": "renew", "model": "…"}                                      from it
+    {"ask": 1, "do": "renew", "model": "…", "target": {…}}                       from it
     {"figures": {"cpu_s": 1.5, "load_cpu_s": 1.0, "lag_ns": 12, "in_flight": 3}} from it
 """
 
@@ -36,6 +36,7 @@ from novasystem.benchmarks.resuming import LOAD_FAILED
 from novasystem.benchmarks.sample_log import read_log, size_of
 from novasystem.benchmarks.samples import Failure, Sample
 from novasystem.benchmarks.shares import Share
+from novasystem.benchmarks.targets import Target
 
 __all__ = ["Crew", "Figures"]
 
@@ -128,14 +129,19 @@ class _Worker:
         elif "ready" in word:
             self.ready.set()
         elif "ask" in word:
-            task = asyncio.create_task(self._renew(word["ask"], word["model"]))
+            task = asyncio.create_task(self._renew(word))
             self._renewing.add(task)
             task.add_done_callback(self._renewing.discard)
 
-    async def _renew(self, number: int, model: str) -> None:
-        """Only whoever started the first process knows where a child of its own is now."""
+    async def _renew(self, word: dict[str, Any]) -> None:
+        """Only whoever started the first process knows where a child of its own is now; where the
+        first process has heard of that already, it says so."""
+        number, model = word["ask"], self._crew.models[word["model"]]
         try:
-            answer = await self._crew.models[model].renewed()
+            if Target.of(word["target"]) == model.target:
+                answer = await model.renewed()
+            else:
+                answer = {"target": model.target.plain(), "load_ns": None}
             self.tell({**answer, "answer": number})
         except Exception as error:
             failure = failure_of(error)

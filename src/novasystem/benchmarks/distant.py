@@ -47,7 +47,7 @@ class Distant:
 
     async def renewed(self) -> dict[str, Any]:
         """As :meth:`renew`, with the answer; raises ``EngineUnavailable``."""
-        answer = await self._link.ask("renew", self.model)
+        answer = await self._link.ask("renew", self.model, target=self.target.plain())
         await self.moved(Target.of(answer["target"]))
         return answer
 

@@ -33,12 +33,13 @@ class Link:
     def say(self, word: Word) -> None:
         say(self._words, word)
 
-    async def ask(self, what: str, model: str) -> Word:
-        """Raises ``EngineUnavailable`` with what kept the other side from it."""
+    async def ask(self, what: str, model: str, **more: Any) -> Word:
+        """``more``: what else the word says. Raises ``EngineUnavailable`` with what kept
+        the other side from it."""
         self._asked += 1
         future: asyncio.Future[Word] = asyncio.get_running_loop().create_future()
         self._answers[self._asked] = future
-        self.say({"ask": self._asked, "do": what, "model": model})
+        self.say({**more, "ask": self._asked, "do": what, "model": model})
         answer = await future
         if "error" in answer:
             said = answer["error"]

@@ -12,7 +12,8 @@ Between the two, as JSON lines::
 
     {"plan": {…}, "benchmark_id": "…", "log": "…", "targets": [{…}], "failed": {"model": {…}}}
     {"answer": 1, "target": {…}, "load_ns": 12 | null} | {"answer": 1, "error": {…}}    to the load
-    {"ask": 1, "do": "cold" | "renew", "model": "…"}                                    from it
+    {"ask": 1, "do": "cold", "model": "…"}                                              from it
+    {"ask": 1, "do": "renew", "model": "…", "target": {…}}       from it; where it asked in vain
     {"failed": {"code": "…", "message": "…", "hint": "…"}}                              from it
 """
 

@@ -36,14 +36,12 @@ class Loading:
         log_path: Path,
         skip: int,
         models: Sequence[Pinned],
-        targets: dict[str, Target],
     ) -> None:
         self.pid = process.pid
         self._process = process
         self._log_path = log_path
         self._skip = skip
         self._models = {model.model: model for model in models}
-        self._targets = targets
         self._failed: Failure | None = None
         self._said = b""
         self._last_ns = 0
@@ -92,7 +90,8 @@ class Loading:
             if "failed" in word:
                 self._failed = Failure(**word["failed"])
             elif "ask" in word:
-                answer = await self._do(word["do"], self._models[word["model"]])
+                former = Target.of(word["target"]) if "target" in word else None
+                answer = await self._do(word["do"], self._models[word["model"]], former)
                 await self._tell({"answer": word["ask"], **answer})
 
     async def hear_errors(self) -> None:
@@ -100,13 +99,13 @@ class Loading:
         while data := await self._process.stderr.read(65536):
             self._said = (self._said + data)[-_LOG_BYTES:]
 
-    async def _do(self, what: str, pinned: Pinned) -> dict[str, Any]:
+    async def _do(self, what: str, pinned: Pinned, former: Target | None) -> dict[str, Any]:
+        """``former``: where the model failed; whoever asks later than others is not told later."""
         try:
             load_ns = await pinned.make_cold() if what == "cold" else None
             target = await target_of(pinned)
-            if what == "renew" and target == self._targets[pinned.model]:
+            if target == former:
                 target = await _after_a_death(pinned, target)
-            self._targets[pinned.model] = target
             return {"target": target.plain(), "load_ns": load_ns}
         except Exception as error:
             # Whatever it was: the load must not wait for an answer that never comes.
@@ -153,7 +152,7 @@ async def loading(
         # Ctrl-C is for us: the load goes when we let it.
         start_new_session=True,
     )
-    load = Loading(process, log_path, skip, models, targets)
+    load = Loading(process, log_path, skip, models)
     hearing = [asyncio.create_task(load.hear()), asyncio.create_task(load.hear_errors())]
     try:
         await load._tell(
