@@ -224,7 +224,7 @@ async def test_what_is_stopped_before_it_began_is_answered_too(tmp_path: Path) -
     begin = {"plan": plan().model_dump(mode="json"), "log": str(tmp_path / "log")}
     words: list[dict[str, Any]] = [{"worker": {**begin, "benchmark_id": "b", "origin_ns": 0}}]
     for number in range(50):
-        nothing = {"model": "m", "target": {}, "texts": None}
+        nothing: dict[str, Any] = {"model": "m", "target": {}, "texts": None}
         words += [{"do": number, "prepare": nothing}, {"stop": number, "why": None}]
     pipe = asyncio.subprocess.PIPE
     worker = await asyncio.create_subprocess_exec(
