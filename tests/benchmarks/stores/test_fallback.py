@@ -18,6 +18,8 @@ from novasystem.errors import InvalidRequest, StorageUnavailable
 from tests.benchmarks.stores.made import BEGIN, made, sample
 from tests.servers.mongo import find_mongo, mongo_server
 
+pytestmark = pytest.mark.usefixtures("collected")
+
 QUERY = Query(archived=None)
 
 

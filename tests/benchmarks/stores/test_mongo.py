@@ -16,6 +16,8 @@ from novasystem.storage.database import Database, database_url
 from tests.benchmarks.stores.made import made, sample
 from tests.servers.mongo import MongoServer, mongo_server
 
+pytestmark = pytest.mark.usefixtures("collected")
+
 
 async def test_the_indexes_are_there(mongo: MongoServer) -> None:
     address = mongo.database("nova_test_indexes")
