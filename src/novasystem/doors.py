@@ -1,7 +1,6 @@
 """The doors that are loaded with the first request for one of them.
 
-A server that only streams chats and completions starts a third sooner without them, and stays
-smaller.
+A server that only streams chats and completions starts sooner without them, and stays smaller.
 """
 
 from fastapi import APIRouter

@@ -27,7 +27,7 @@ def import_structlog() -> None:
 
 
 def import_fastapi() -> None:
-    """Its models of OpenAPI, a third of what importing it costs, are built when /docs is asked
+    """Its models of OpenAPI, a large part of what importing it costs, are built when /docs is asked
     for."""
     from pydantic import BaseModel
 
@@ -40,7 +40,7 @@ def import_fastapi() -> None:
 
 def import_aiohttp(settings: "Settings") -> None:
     """Where no engine is asked over TLS, without the certificates of the world's authorities, which
-    it reads when it is imported: a tenth of a server's start."""
+    it reads when it is imported."""
     named = f"{settings.model_dump()} {os.environ.get('OLLAMA_HOST', '')}".casefold()
     nowhere = (
         {} if "https:" in named else dict.fromkeys(("SSL_CERT_FILE", "SSL_CERT_DIR"), os.devnull)
