@@ -14,16 +14,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from novasystem import __version__
-from novasystem.assistants.execute import KIND as ASSISTANT
-from novasystem.assistants.execute import assistant_kind
-from novasystem.assistants.running import AssistantRuns
-from novasystem.assistants.service import Assistants
-from novasystem.benchmarks.carrying import Carrier
-from novasystem.benchmarks.history import History
-from novasystem.benchmarks.service import KIND as BENCHMARK
-from novasystem.benchmarks.service import Benchmarks, benchmark_kind
-from novasystem.benchmarks.stores import Places, find_store
-from novasystem.chat.conversations import Conversations
 from novasystem.chat.head_start import HeadStarts
 from novasystem.chat.router import router as chat_router
 from novasystem.chat.service import KIND as CHAT
@@ -31,7 +21,6 @@ from novasystem.chat.service import Chat, chat_kind
 from novasystem.completions.router import router as completions_router
 from novasystem.engines.keeper import Keeper
 from novasystem.engines.kinds import build_registry
-from novasystem.engines.protocol import Engine
 from novasystem.engines.registry import Registry
 from novasystem.errors import EngineError, NovaError
 from novasystem.http import docs, errors
@@ -39,20 +28,13 @@ from novasystem.http.body import describe_bodies
 from novasystem.http.guard import Guard
 from novasystem.http.keys import Guesses, Keys
 from novasystem.http.later import Later
-from novasystem.http.models import router as models_router
 from novasystem.http.observe import Metrics, Observe
 from novasystem.http.sse import OpenStreams, StreamLimits
 from novasystem.http.system import router as system_router
 from novasystem.keeping import Store
-from novasystem.nova.agents import team
-from novasystem.nova.execute import KIND as NOVA
-from novasystem.nova.execute import Workplace, nova_kind
-from novasystem.nova.memory import Memory
-from novasystem.nova.meter import Watched
-from novasystem.nova.service import Nova
-from novasystem.nova.tools import Tools
 from novasystem.runs.executor import Limits
 from novasystem.runs.service import Runs
+from novasystem.services import KINDS, LateServices, Services, make_services
 from novasystem.settings import Settings, load_settings
 from novasystem.threads.queue import ThreadQueue
 
@@ -97,37 +79,25 @@ def create_app(
     store = Store(settings) if store is None else store
     queue = ThreadQueue(settings.max_waiting_turns)
     head_starts = HeadStarts(store.database, registry, settings.limits)
-    mongo_url = settings.mongo_url
-    places = Places(
-        store.database,
-        settings.data_dir / "benchmarks" / "stored",
-        None if mongo_url is None else mongo_url.get_secret_value(),
-    )
-    carrier = Carrier(
-        registry,
-        find_store(settings.benchmark_store, places),
-        settings.data_dir / "benchmarks" / "logs",
-    )
-    memory = Memory(store.database, registry, settings.embedding_model)
-    tools = Tools(memory, settings.mcp, os.environ)
-    agents = team(settings.agents)
-    workplace = Workplace(
-        store.database,
-        registry,
-        settings.limits,
-        agents,
-        tools,
-        memory,
-        _watch,
-        settings.log_prompts,
-    )
+
+    def make() -> Services:
+        made = make_services(settings, runs, registry, queue)
+        state.assistants = made.assistants
+        state.assistant_runs = made.assistant_runs
+        state.conversations = made.conversations
+        state.nova = made.nova
+        state.memory = made.memory
+        state.tools = made.tools
+        state.benchmarks = made.benchmarks
+        state.benchmark_history = made.benchmark_history
+        return made
+
+    services = LateServices(make)
     runs = Runs(
         store.database,
         {
             CHAT: chat_kind(store.database, registry, settings.limits, head_starts),
-            ASSISTANT: assistant_kind(store.database, registry, settings.limits),
-            BENCHMARK: benchmark_kind(carrier),
-            NOVA: nova_kind(workplace),
+            **{name: services.kind(name) for name in KINDS},
         },
         limits=Limits(settings.max_runs, settings.max_runs_per_engine),
         on_free=queue.freed,
@@ -135,14 +105,10 @@ def create_app(
     state.store = store
     state.runs = runs
     state.chat = Chat(runs, registry, queue, head_starts)
-    state.assistants = Assistants(runs)
-    state.conversations = Conversations(store.database, state.assistants.delete_thread)
-    state.assistant_runs = AssistantRuns(runs, registry, settings.run_expires_s)
-    state.nova = Nova(runs, registry, queue, agents)
-    state.memory = memory
-    state.tools = tools
-    state.benchmarks = Benchmarks(runs, carrier)
-    state.benchmark_history = History(state.benchmarks)
+    state.services = services
+    if settings.agents or settings.mcp or settings.benchmark_store != "sql":
+        # Only with these can anything be wrong: then that has to be known now.
+        services.get()
     state.error_page = _error_page
     state.failure = None
     state.started = False
@@ -151,18 +117,28 @@ def create_app(
     # The description of all routes, which FastAPI has made, needs all of them.
     described = list(app.router.routes)
     app.router.routes.clear()
-    for router in (completions_router, chat_router, models_router, system_router):
+    for router in (completions_router, chat_router, system_router):
         # The routes themselves: an included router is a level more for every request to pass.
         app.router.routes.extend(router.routes)
-    docs.install(app)
+    app.router.routes.extend(docs.routes())
 
-    def load() -> Sequence[BaseRoute]:
+    def pages() -> Sequence[BaseRoute]:
+        from novasystem.web.rendering import prepare
+        from novasystem.web.router import ROUTERS
+
+        services.get()
+        prepare()
+        return [route for router in ROUTERS for route in router.routes]
+
+    def api() -> Sequence[BaseRoute]:
         from novasystem import doors
 
+        services.get()
         describe_bodies(app, doors.BODIES)
         return [*described, *(route for router in doors.ROUTERS for route in router.routes)]
 
-    app.router.routes.append(Later(app.router, load))
+    state.pages = Later(app.router, pages, _may_be_page)
+    app.router.routes += [state.pages, Later(app.router, api)]
     # The last one added is the outermost.
     if settings.cors_origins:
         app.add_middleware(
@@ -177,18 +153,15 @@ def create_app(
     return app
 
 
+def _may_be_page(path: str) -> bool:
+    return path.rstrip("/") == "/api/benchmarks" or not path.startswith(("/api/", "/v1/"))
+
+
 def _error_page(request: Request, error: NovaError) -> Response:
     """An error as a page; what draws pages is loaded by the first of them."""
     from novasystem.web.errors import error_page
 
     return error_page(request, error)
-
-
-def _watch(engine: Engine) -> Watched:
-    """The processes behind an engine; what looks at them is loaded by the first ask."""
-    from novasystem.benchmarks.telemetry.servers import Server, finder
-
-    return Server(finder(engine))
 
 
 @contextlib.asynccontextmanager
@@ -200,7 +173,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     starting: asyncio.Task[None] | None = None
     try:
         await state.store.open()
-        await state.benchmarks.store.open()
+        if state.services.made is not None:
+            await state.services.made.open()
         await state.runs.open()
         starting = asyncio.create_task(_start(app))
         yield
@@ -214,14 +188,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             await state.runs.aclose()
-        await state.tools.aclose()
+        if state.services.made is not None:
+            await state.services.made.aclose()
         await state.registry.aclose()
-        await state.benchmarks.store.aclose()
         await state.store.aclose()
 
 
 async def _start(app: FastAPI) -> None:
-    """Bring up the embedded engine and look for the others; the server answers meanwhile."""
+    """Bring up the embedded engine and look for the others; the server answers meanwhile.
+
+    Then load what a browser asks for first, so that nobody waits for it.
+    """
     registry: Registry = app.state.registry
     settings: Settings = app.state.settings
     if settings.embedded == "on":
@@ -234,3 +211,4 @@ async def _start(app: FastAPI) -> None:
     await registry.refresh()
     app.state.started = True
     await _log.ainfo("ready", models=sorted(await registry.models()))
+    await app.state.pages.load()

@@ -1,4 +1,4 @@
-"""The doors that are loaded with the first request for one of them.
+"""The API's doors that are loaded with the first request for one of them.
 
 A server that only streams chats and completions starts sooner without them, and stays smaller.
 """
@@ -16,15 +16,16 @@ from novasystem.benchmarks.schemas import BenchmarkRequest
 from novasystem.chat import schemas as chat_schemas
 from novasystem.chat.conversations_router import router as conversations_router
 from novasystem.completions.schemas import CompletionRequest, EmbeddingRequest
+from novasystem.http.models import router as models_router
 from novasystem.nova.memory_router import router as nova_memory_router
 from novasystem.nova.router import router as nova_router
 from novasystem.nova.schemas import AskRequest
 from novasystem.nova.sessions_router import router as nova_sessions_router
-from novasystem.web.router import ROUTERS as page_routers
 
 __all__ = ["BODIES", "ROUTERS"]
 
 ROUTERS: tuple[APIRouter, ...] = (
+    models_router,
     conversations_router,
     # The first that matches answers: /v1/threads/runs is no thread.
     assistants_router,
@@ -35,7 +36,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     nova_memory_router,
     benchmarks_router,
     activity_router,
-    *page_routers,
 )
 
 BODIES: tuple[type[BaseModel], ...] = (

@@ -18,14 +18,10 @@ from novasystem.benchmarks.records import (
     Problem,
     Result,
 )
-from novasystem.benchmarks.reports import (
-    FORMATS,
-    Report,
-    export_schema,
-    read_json,
-    render,
-    terminal,
-)
+from novasystem.benchmarks.reports.as_json import export_schema, read_json
+from novasystem.benchmarks.reports.figures import Report
+from novasystem.benchmarks.reports.formats import FORMATS, render
+from novasystem.benchmarks.reports.table import terminal
 from novasystem.benchmarks.samples import Sample
 from novasystem.errors import InvalidRequest
 from tests.benchmarks import made

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from novasystem.benchmarks.reports import Report
 from novasystem.benchmarks.reports.charts import Bar, Line, axis, bars, lines, thinned, ticks
 from novasystem.benchmarks.reports.drawn import charts
-from novasystem.benchmarks.reports.figures import distributions, headline
+from novasystem.benchmarks.reports.figures import Report, distributions, headline
 from novasystem.benchmarks.reports.words import gib, line, plain, rate, seconds
 from novasystem.benchmarks.telemetry import Readings
 from tests.benchmarks import made

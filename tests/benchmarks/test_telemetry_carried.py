@@ -5,7 +5,8 @@ from pathlib import Path
 from novasystem.benchmarks.carrying import new_benchmark
 from novasystem.benchmarks.local import OWNER, passing
 from novasystem.benchmarks.plan import Parameters, Plan, Prompt
-from novasystem.benchmarks.reports import read_json, render
+from novasystem.benchmarks.reports.as_json import read_json
+from novasystem.benchmarks.reports.formats import render
 from novasystem.settings import Settings
 
 

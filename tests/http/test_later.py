@@ -1,13 +1,19 @@
 """Doors that are loaded with the first request for one of them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from novasystem.app import create_app
+from novasystem.errors import ConfigurationError
+from novasystem.services import KINDS, LateServices
+from novasystem.settings import load_settings
 from tests.http.wire import ask
 from tests.servers.nova import NovaServer, nova_server
 
@@ -45,10 +51,51 @@ def test_what_no_door_takes_is_refused_as_ever(fresh: NovaServer) -> None:
 
 
 def test_a_server_that_nobody_asks_has_none_of_them() -> None:
-    script = (
-        "import sys; from novasystem.app import create_app; create_app(); "
-        "found = [name for name in sys.modules if name.startswith('novasystem.')]; "
-        "print(*[name for name in found if '.web.' in name or name.endswith('_router')])"
+    loaded = _loaded("create_app()")
+    assert [name for name in loaded if ".web." in name or name.endswith("_router")] == []
+    behind = ("novasystem.assistants", "novasystem.benchmarks", "novasystem.nova")
+    assert [name for name in loaded if name.startswith(behind)] == []
+
+
+def test_a_page_needs_no_door_of_the_api() -> None:
+    loaded = _loaded(
+        "from fastapi.testclient import TestClient\n"
+        "with TestClient(create_app(), base_url='http://localhost') as browser:\n"
+        "    assert browser.get('/').status_code == 200"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert done.stdout.split() == []
+    assert "novasystem.web.benchmarks_pages" in loaded
+    assert "novasystem.doors" not in loaded
+    assert [name for name in loaded if name.endswith("_router")] == []
+
+
+def _loaded(script: str) -> list[str]:
+    """Our modules that a process has that made an application and did what ``script`` says."""
+    whole = (
+        f"import sys; from novasystem.app import create_app\n{script}\n"
+        "print('\\n', *(name for name in sys.modules if name.startswith('novasystem.')))"
+    )
+    with TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "NOVA_EMBEDDED": "off",
+            "NOVA_OLLAMA_URL": "off",
+            "NOVA_DATA_DIR": folder,
+            "NOVA_CONFIG_DIR": folder,
+        }
+        command = [sys.executable, "-c", whole]
+        done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_the_services_have_the_kinds_that_they_were_announced_with(tmp_path: Path) -> None:
+    settings = load_settings(environment={"NOVA_DATA_DIR": str(tmp_path)})
+    services: LateServices = create_app(settings).state.services
+    assert services.made is None
+    assert set(services.get().kinds) == set(KINDS)
+    assert services.get() is services.made
+
+
+def test_settings_that_cannot_be_used_are_told_before_the_start(tmp_path: Path) -> None:
+    environment = {"NOVA_DATA_DIR": str(tmp_path), "NOVA_BENCHMARK_STORE": "mongo"}
+    with pytest.raises(ConfigurationError, match="MongoDB"):
+        create_app(load_settings(environment=environment))

@@ -1,6 +1,7 @@
 """From the command to a server that is ready, and what it occupies then and after traffic."""
 
 import statistics
+import time
 
 from tools.perf.contestants import Stage, nova
 from tools.perf.report import Check, Figure, Row
@@ -9,6 +10,7 @@ __all__ = ["memory", "startup"]
 
 MOST_S = {"off": 1.0, "on": 2.0}
 MOST_MB = 100.0
+_SETTLED_S = 2.0
 _NAMES = {"off": "without the model", "on": "with the model"}
 
 
@@ -37,6 +39,8 @@ def memory(stage: Stage, *, quick: bool) -> Figure:
     table = [Row(name, [size]) for name, size in sizes.items()]
     with nova(f"{stage.upstream.url}/v1", embedded="on") as server:
         server.wait_for("/ready")
+        # What it makes behind the start is there then.
+        time.sleep(_SETTLED_S)
         embedded = server.resident_bytes() / 1e6
     table.append(Row("nova with the model, at rest", [embedded]))
     most = max(sizes["nova"], embedded)

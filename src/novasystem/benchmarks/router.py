@@ -284,7 +284,7 @@ async def export(
 ) -> Response:
     """`format` is one of json, csv (a row a model), samples (a row a request), markdown, html and
     text."""
-    from novasystem.benchmarks.reports import FORMATS, render
+    from novasystem.benchmarks.reports.formats import FORMATS, render
 
     service: Benchmarks = request.app.state.benchmarks
     benchmark = await service.get(owner_of(request), _known(benchmark_id))

@@ -1,6 +1,7 @@
 """``nova serve``: the server, in this process, until it is stopped."""
 
 import gc
+import os
 from typing import Annotated, Literal
 
 import typer
@@ -55,6 +56,8 @@ def serve(
     # What the start makes stays: to look through it for garbage is a quarter of its time.
     # The server switches this on again.
     gc.disable()
+    # Nor for pydantic's plugins among all that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     import_structlog()
     import_fastapi()
     from novasystem.settings import load_settings

@@ -3,11 +3,12 @@
 from importlib import resources
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-__all__ = ["install"]
+__all__ = ["routes"]
 
 # Both tools write style attributes and elements by script; nothing else that is inline may run.
 _POLICY = (
@@ -41,22 +42,24 @@ _SWAGGER = _page(["swagger-ui.css"], ["swagger-ui-bundle.js", "swagger-init.js"]
 _REDOC = _page([], ["redoc.standalone.js", "redoc-init.js"])
 
 
-def install(app: FastAPI) -> None:
-    """Add both pages and their files to ``app``."""
+def routes() -> list[Route]:
+    """Both pages and their files."""
 
-    async def swagger() -> HTMLResponse:
+    async def swagger(_request: Request) -> HTMLResponse:
         return HTMLResponse(_SWAGGER, headers={"content-security-policy": _POLICY})
 
-    async def redoc() -> HTMLResponse:
+    async def redoc(_request: Request) -> HTMLResponse:
         return HTMLResponse(_REDOC, headers={"content-security-policy": _POLICY})
 
-    app.add_api_route("/docs", swagger, include_in_schema=False)
-    app.add_api_route("/redoc", redoc, include_in_schema=False)
     folder = Path(str(resources.files("novasystem") / "http" / "static"))
     files = StaticFiles(directory=folder)
 
-    async def asset(request: Request, name: str) -> Response:
-        return await files.get_response(name, request.scope)
+    async def asset(request: Request) -> Response:
+        return await files.get_response(request.path_params["name"], request.scope)
 
-    # A route: a mount cannot be found behind a proxy that takes its prefix out of the path.
-    app.add_api_route("/docs-assets/{name}", asset, include_in_schema=False)
+    # No mount, which cannot be found behind a proxy that takes its prefix out of the path.
+    return [
+        Route("/docs", swagger),
+        Route("/redoc", redoc),
+        Route("/docs-assets/{name}", asset),
+    ]

@@ -10,25 +10,40 @@ __all__ = ["Later"]
 
 
 class Later(BaseRoute):
-    """Stands behind all other routes, and takes whatever they leave, once.
+    """Stands behind all other routes, and takes once what they leave and is its own.
 
-    ``load``: makes the routes, in a thread, as that takes a while: what is streamed meanwhile goes
-    on. They take this one's place, and the request is looked up again.
+    ``make``: makes the routes, in a thread, as that takes a while: what is streamed meanwhile goes
+    on. They stand before this one from then on, and the request is looked up again. ``takes``:
+    whether a path may be one of theirs.
     """
 
-    def __init__(self, router: Router, load: Callable[[], Sequence[BaseRoute]]) -> None:
+    def __init__(
+        self,
+        router: Router,
+        make: Callable[[], Sequence[BaseRoute]],
+        takes: Callable[[str], bool] = lambda _path: True,
+    ) -> None:
         self._router = router
-        self._load = load
+        self._make = make
+        self._takes = takes
         self._lock = asyncio.Lock()
         self._loaded = False
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        return (Match.NONE if self._loaded else Match.FULL), {}
+        if self._loaded or not self._takes(scope["path"]):
+            return Match.NONE, {}
+        return Match.FULL, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.load()
+        await self._router(scope, receive, send)
+
+    async def load(self) -> None:
+        """Have the routes there before anybody asks for one."""
         async with self._lock:
             if not self._loaded:
-                routes = await asyncio.to_thread(self._load)
-                self._router.routes.extend(routes)
+                loaded = await asyncio.to_thread(self._make)
+                routes = self._router.routes
+                here = routes.index(self)
+                routes[here:here] = loaded
                 self._loaded = True
-        await self._router(scope, receive, send)

@@ -14,8 +14,8 @@ router = APIRouter(tags=["System"])
 
 
 @router.get("/health", summary="Whether the process answers")
-async def health() -> dict[str, str]:
-    return {"status": "healthy", "version": __version__}
+async def health() -> JSONResponse:
+    return JSONResponse({"status": "healthy", "version": __version__})
 
 
 @router.get("/ready", summary="Whether work is taken", responses={503: {"description": "Not now"}})

@@ -13,7 +13,7 @@ from novasystem.web.assets import version
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-__all__ = ["POLICY", "asked_for_part", "render", "render_block"]
+__all__ = ["POLICY", "asked_for_part", "prepare", "render", "render_block"]
 
 # No script and no style but our files', nothing from elsewhere, and no frame around it.
 POLICY = (
@@ -39,6 +39,12 @@ _ENTRIES = (
     ("Assistants", "/assistants"),
     ("System", "/system"),
 )
+
+
+def prepare() -> None:
+    """Load what every page needs, and the first one that is asked for; not for an event loop."""
+    version()
+    _template("benchmarks.html")
 
 
 def render(request: Request, name: str, view: object = None, *, status: int = 200) -> Response:

@@ -11,7 +11,10 @@ import orjson
 from novasystem.benchmarks.former import load_process
 from novasystem.benchmarks.local import OWNER, Local
 from novasystem.benchmarks.records import Benchmark, SweepResult
-from novasystem.benchmarks.reports import FORMATS, Report, figures, render, terminal
+from novasystem.benchmarks.reports import figures
+from novasystem.benchmarks.reports.figures import Report
+from novasystem.benchmarks.reports.formats import FORMATS, render
+from novasystem.benchmarks.reports.table import terminal
 from novasystem.benchmarks.reports.words import gone, line, rate, seconds
 from novasystem.benchmarks.stores import Query
 from novasystem.cli.benching.opening import GOING, find, with_store

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from novasystem.benchmarks.plan import Mode
 from novasystem.benchmarks.records import Benchmark
 from novasystem.benchmarks.reports.words import line, rate, seconds
 from novasystem.engines.protocol import Model
-from novasystem.web.view_models.result import ResultView
 from novasystem.web.view_models.words import (
     MODES,
     Badge,
@@ -16,6 +16,9 @@ from novasystem.web.view_models.words import (
     model_detail,
     status_badge,
 )
+
+if TYPE_CHECKING:
+    from novasystem.web.view_models.result import ResultView
 
 __all__ = ["BenchmarksView", "Choice", "Entry", "choices", "entry"]
 
@@ -56,7 +59,7 @@ class BenchmarksView:
     models: tuple[Choice, ...] | None
     recent: tuple[Entry, ...]
     modes: Mapping[Mode, str]
-    opened: ResultView | None = None
+    opened: "ResultView | None" = None
     problem: str = ""
 
     @classmethod
@@ -65,7 +68,7 @@ class BenchmarksView:
         models: Mapping[str, Model] | None,
         recent: Iterable[Benchmark],
         most_chars: int,
-        opened: ResultView | None = None,
+        opened: "ResultView | None" = None,
         problem: str = "",
     ) -> "BenchmarksView":
         known = None if models is None else choices(models)
