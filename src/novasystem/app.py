@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -212,3 +213,5 @@ async def _start(app: FastAPI) -> None:
     app.state.started = True
     await _log.ainfo("ready", models=sorted(await registry.models()))
     await app.state.pages.load()
+    # As what the start made is: see novasystem.server.settle.
+    gc.freeze()
