@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from novasystem.engines.embedded import nova_tiny_path
+from tests.servers.certificates import Authority, authority, find_openssl
 from tests.servers.nova import NovaServer, nova_server
 from tests.servers.ollama import OllamaServer, find_ollama, ollama_server
 from tests.servers.postgres import PostgresServer, find_postgres, postgres_server
@@ -43,6 +44,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def scripted() -> Iterator[ScriptedServer]:
     with scripted_server() as server:
         yield server
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Authority:
+    """An authority that no machine knows."""
+    if find_openssl() is None:
+        pytest.skip("no openssl is installed: apt-get install openssl")
+    return authority(tmp_path / "private")
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,9 @@ from novasystem.errors import ModelNotFound
 from tests.benchmarks.loads import USAGE, asked, plan, playing
 from tests.engines.children import alive, eventually, of_process
 from tests.servers.answers import Stall, Step, json_answer, openai_stream
+from tests.servers.certificates import Authority
 from tests.servers.ollama import OllamaServer
-from tests.servers.scripted import ScriptedServer
+from tests.servers.scripted import ScriptedServer, scripted_server
 
 KEY = "a-key-that-nobody-may-see"
 
@@ -65,6 +66,18 @@ async def whole(
 ) -> list[Record]:
     async with loading(what, "b", models, path, failed=failed) as load:
         return await every(load)
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+async def test_an_engine_behind_tls(
+    private: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(private.path))
+    with scripted_server(private.server) as server:
+        playing(server)
+        engine = OpenAIEngine("far", f"{scheme}://127.0.0.1:{server.port}", flavour="openai")
+        records = await whole(plan(repetitions=2), [Pinned("m", "m", engine)], tmp_path / "log")
+        assert [one.failure for one in samples(records)] == [None, None]
 
 
 async def test_from_header_to_end(scripted: ScriptedServer, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Our server before a scripted engine, so that a test decides what the engine does."""
 
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,9 +61,18 @@ class Door:
 
 
 @contextmanager
-def open_door(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Door]:
-    with scripted_server() as upstream:
+def open_door(
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    scheme: str | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Door]:
+    """``tls``: what the engine shows, if it is not reached by plain http. ``scheme``: how the
+    settings write its address, if not as everybody does."""
+    with scripted_server(tls) as upstream:
         upstream.on("GET", "/v1/models", json_answer(200, _MODELS))
-        more = {**_SETTINGS, "NOVA_OPENAI_URL": f"{upstream.url}/v1", **(environment or {})}
+        address = f"{scheme or upstream.scheme}://127.0.0.1:{upstream.port}/v1"
+        more = {**_SETTINGS, "NOVA_OPENAI_URL": address, **(environment or {})}
         with nova_server(folder, more) as server:
             yield Door(server, upstream)

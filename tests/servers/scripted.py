@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -55,13 +56,14 @@ class ScriptedServer:
         """How many connections were ever accepted."""
         self.open_connections = 0
         self.port = 0
+        self.scheme = "http"
         self._answers: dict[tuple[str, str], list[Sequence[Step]]] = {}
         self._speakers: dict[tuple[str, str], Callable[[Seen], Sequence[Step]]] = {}
         self._changed = threading.Condition()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def on(self, method: str, path: str, *answers: Sequence[Step]) -> None:
         """Use these answers one after another for this path; the last one repeats."""
@@ -120,7 +122,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)
+        # Behind TLS asyncio takes an empty buffer for one that is over this limit.
+        self._transport.set_write_buffer_limits(high=int(self._server.scheme == "https"))
         self._socket: socket.socket = transport.get_extra_info("socket")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._writable.set()
@@ -231,15 +234,19 @@ def _dechunked(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 @contextlib.contextmanager
-def scripted_server() -> Iterator[ScriptedServer]:
-    """A server on a port that the system picks; its connections end with the context."""
+def scripted_server(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    """A server on a port that the system picks; its connections end with the context.
+
+    ``tls``: with a certificate of 127.0.0.1, for a server that is reached by https alone.
+    """
     server = ScriptedServer()
+    server.scheme = "http" if tls is None else "https"
     started = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def serve() -> None:
-        listener = await loop.create_server(lambda: _Connection(server), "127.0.0.1", 0)
+        listener = await loop.create_server(lambda: _Connection(server), "127.0.0.1", 0, ssl=tls)
         server.port = listener.sockets[0].getsockname()[1]
         started.set()
         await stop.wait()

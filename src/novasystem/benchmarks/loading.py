@@ -178,7 +178,7 @@ def _environment(targets: Iterable[Target]) -> dict[str, str]:
     found = {k: v for k, v in os.environ.items() if not k.startswith("NOVA_")}
     # They are looked for in the metadata of every package that is installed.
     found["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-    if not any(target.address.url.startswith("https:") for target in targets):
+    if not any(target.address.url.casefold().startswith("https:") for target in targets):
         # The certificates of the world's authorities, which aiohttp reads when it is imported.
         found["SSL_CERT_FILE"] = found["SSL_CERT_DIR"] = os.devnull
     return found

@@ -151,6 +151,15 @@ class Transport:
                     limit_s,
                     where=self.where,
                 ) from error
+            except aiohttp.ClientConnectorCertificateError as error:
+                raise EngineUnavailable(
+                    self.engine,
+                    f"Engine '{self.engine}' at {self.where} shows a certificate that is not "
+                    f"trusted: {_fault(error.certificate_error)}.",
+                    hint="Name its authority's certificate in the variable SSL_CERT_FILE, "
+                    "or check the address.",
+                    reached=False,
+                ) from error
             except aiohttp.ClientConnectorError as error:
                 raise EngineUnavailable(
                     self.engine,
@@ -259,6 +268,10 @@ def error_text(body: bytes | object) -> str:
 def _client_timeout(connect_s: float) -> aiohttp.ClientTimeout:
     """Of aiohttp's own limits only the one on connecting; the others are kept by ``Reads``."""
     return aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=None)
+
+
+def _fault(error: Exception) -> str:
+    return getattr(error, "verify_message", "") or str(error)
 
 
 def _before_any_byte(error: Exception) -> bool:
