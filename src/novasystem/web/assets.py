@@ -29,23 +29,27 @@ _FOR_GOOD = "public, max-age=31536000, immutable"
 @dataclass(frozen=True, slots=True)
 class _File:
     body: bytes
-    packed: bytes
     media_type: str
     etag: str
 
 
 @cache
 def _files() -> dict[str, _File]:
-    """Every file by its path below ``static``: few enough to be kept, packed once."""
+    """Every file by its path below ``static``: few enough to be kept."""
     found = {}
     for path in sorted(_FOLDER.rglob("*")):
         media_type = _TYPES.get(path.suffix)
         if media_type is not None and path.is_file():
             body = path.read_bytes()
             etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-            packed = gzip.compress(body, mtime=0)
-            found[path.relative_to(_FOLDER).as_posix()] = _File(body, packed, media_type, etag)
+            found[path.relative_to(_FOLDER).as_posix()] = _File(body, media_type, etag)
     return found
+
+
+@cache
+def _packed(path: str) -> bytes:
+    """Once for each file that is asked for: all of them together hold up the first page."""
+    return gzip.compress(_files()[path].body, mtime=0)
 
 
 @cache
@@ -70,7 +74,7 @@ async def static(request: Request, asked: str, path: str) -> Response:
         return Response(status_code=304, headers=headers)
     body = file.body
     if "gzip" in request.headers.get("accept-encoding", ""):
-        body, headers["content-encoding"] = file.packed, "gzip"
+        body, headers["content-encoding"] = _packed(path), "gzip"
     return Response(body, headers=headers, media_type=file.media_type)
 
 
