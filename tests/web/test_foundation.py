@@ -5,7 +5,6 @@ import http.client
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,16 +143,13 @@ def test_a_server_starts_without_templates(site: NovaServer) -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_pages_are_light_and_quick(site: NovaServer, browser: Browser) -> None:
-    """At most 150 KB on the wire with all that it loads, and 300 ms for the page itself."""
+def test_pages_are_light(site: NovaServer, browser: Browser) -> None:
+    """At most 150 KB on the wire with all that it loads. What a page takes is measured by
+    ``make perf``."""
     for path in PAGES:
         with opened(browser, f"{site.url}{path}") as (page, watched):
             # A page with a stream is never idle.
             page.wait_for_timeout(700)
             weight = sum(watched.sizes.values())
-        begun = time.monotonic()
-        assert get(site.port, path)[0] == 200
-        took_ms = (time.monotonic() - begun) * 1000
-        print(f"{path}: {weight / 1000:.1f} KB, {took_ms:.0f} ms")  # noqa: T201
+        print(f"{path}: {weight / 1000:.1f} KB")  # noqa: T201
         assert weight <= 150_000
-        assert took_ms <= 300

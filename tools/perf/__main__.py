@@ -24,6 +24,7 @@ from tools.perf.runs import run_added, run_rate, run_tokens
 from tools.perf.startup import memory, startup
 from tools.perf.tokens import burst, paced
 from tools.perf.verdicts import verdicts
+from tools.perf.web_pages import first_page, web_pages
 
 __all__ = ["main"]
 
@@ -38,6 +39,8 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "thread_page": thread_page,
     "benchmarks_at_once": benchmarks_at_once,
     "history_page": history_page,
+    "first_page": first_page,
+    "web_pages": web_pages,
     "client_one": client_one,
     "client_many": client_many,
     "client_open": client_open,
