@@ -14,10 +14,21 @@ from novasystem.benchmarks.sample_log import End, Record
 from novasystem.benchmarks.samples import Sample
 from novasystem.benchmarks.targets import Pinned
 from novasystem.engines.openai_http import OpenAIEngine
-from tests.servers.answers import Step, openai_stream
+from tests.servers.answers import Stall, Step, openai_stream
 from tests.servers.scripted import ScriptedServer, Seen
 
-__all__ = ["CHAT", "USAGE", "Made", "asked", "carried_out", "plan", "playing", "prepared"]
+__all__ = [
+    "CHAT",
+    "USAGE",
+    "Made",
+    "asked",
+    "carried_out",
+    "plan",
+    "playing",
+    "prepared",
+    "prompt_of",
+    "stalled",
+]
 
 CHAT = "/v1/chat/completions"
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
@@ -51,8 +62,19 @@ def playing(server: ScriptedServer, *answers: Sequence[Step]) -> None:
     server.on("POST", CHAT, *(answers or (openai_stream(["Hel", "lo"], usage=USAGE),)))
 
 
+def stalled(*texts: str) -> list[Any]:
+    """These pieces, and then silence."""
+    steps = openai_stream(texts, finish=None, done=False)
+    return [*steps[:-1], Stall()]
+
+
 def asked(server: ScriptedServer) -> list[Seen]:
     return [seen for seen in server.seen if seen.path == CHAT]
+
+
+def prompt_of(seen: Seen) -> str:
+    content: str = seen.json["messages"][-1]["content"]
+    return content
 
 
 def prepared(

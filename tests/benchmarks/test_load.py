@@ -1,8 +1,6 @@
-"""The load against a server that does what is scripted: what a sample says is what happened."""
+"""What a load asks, of which model, and where it ends."""
 
 import asyncio
-import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,9 +10,7 @@ import pytest
 from novasystem.benchmarks.asking import IN_A_ROW
 from novasystem.benchmarks.load import enough
 from novasystem.benchmarks.plan import (
-    Burst,
     Concurrent,
-    ConstantRate,
     Convergence,
     Conversation,
     Limits,
@@ -22,192 +18,26 @@ from novasystem.benchmarks.plan import (
     Prompts,
     Sweep,
     Synthetic,
-    Trace,
-    TracedRequest,
 )
 from novasystem.benchmarks.resuming import done
-from novasystem.benchmarks.sample_log import ClientFigures, Live, ModelState, Record, SweepStep
+from novasystem.benchmarks.sample_log import ModelState, Record, SweepStep
 from novasystem.benchmarks.samples import Failure, Sample
-from tests.benchmarks.loads import CHAT, USAGE, asked, carried_out, plan, playing, prepared
+from tests.benchmarks.loads import (
+    CHAT,
+    USAGE,
+    asked,
+    carried_out,
+    plan,
+    playing,
+    prepared,
+    prompt_of,
+    stalled,
+)
 from tests.servers.answers import (
-    Sleep,
-    Stall,
-    chunked,
-    head,
     json_answer,
-    openai_chunk,
     openai_stream,
-    sse,
 )
 from tests.servers.scripted import ScriptedServer, Seen
-
-
-def stalled(*texts: str) -> list[Any]:
-    """These pieces, and then silence."""
-    steps = openai_stream(texts, finish=None, done=False)
-    return [*steps[:-1], Stall()]
-
-
-def prompt_of(seen: Seen) -> str:
-    content: str = seen.json["messages"][-1]["content"]
-    return content
-
-
-async def test_the_role_is_no_first_token(scripted: ScriptedServer) -> None:
-    """It comes at once; the first token after 300 ms."""
-    role, *rest = openai_stream(["Hi"], usage=USAGE)[1:]
-    playing(scripted, [head(content_type="text/event-stream"), role, Sleep(0.3), *rest])
-    [sample] = (await carried_out(scripted, plan())).samples
-    assert sample.sent_ns is not None
-    assert sample.first_chunk_ns is not None
-    assert sample.first_token_ns is not None
-    assert sample.first_token_ns - sample.sent_ns > 250_000_000
-    assert sample.first_chunk_ns < sample.first_token_ns <= sample.ended_ns
-    assert (sample.text, sample.completion_tokens, sample.failure) == ("Hi", 2, None)
-
-
-async def test_reasoning_comes_before_the_answer(scripted: ScriptedServer) -> None:
-    playing(scripted, openai_stream(["4"], reasoning=["Two", " and"], pause_s=0.05))
-    [sample] = (await carried_out(scripted, plan())).samples
-    assert sample.first_token_ns is not None
-    assert sample.first_answer_ns is not None
-    assert sample.first_token_ns < sample.first_answer_ns
-    assert (sample.reasoning, sample.text) == ("Two and", "4")
-
-
-@pytest.mark.parametrize(
-    ("ending", "code"),
-    [
-        ([{"error": {"message": "out of memory"}}], "engine_rejected"),
-        ([], "engine_protocol_error"),
-        ([b"data: {broken\n\n"], "engine_protocol_error"),
-    ],
-)
-async def test_what_breaks_off_is_a_failure_and_keeps_its_text(
-    scripted: ScriptedServer, ending: list[object], code: str
-) -> None:
-    begun = openai_chunk({"content": "Half an ans"})
-    playing(scripted, sse(begun, *ending, done=False), openai_stream(["whole"], usage=USAGE))
-    made = await carried_out(scripted, plan(repetitions=2))
-    broken, whole = made.samples
-    assert broken.failure is not None
-    assert (broken.failure.code, broken.text) == (code, "Half an ans")
-    assert broken.first_token_ns is not None
-    assert whole.failure is None
-    assert made.end.status == "completed"
-
-
-async def test_silence_ends_at_its_limit(scripted: ScriptedServer) -> None:
-    playing(scripted, stalled("So", " far"))
-    made = await carried_out(scripted, plan(limits=Limits(between_tokens_s=0.2)))
-    [sample] = made.samples
-    assert sample.failure is not None
-    assert (sample.failure.code, sample.text) == ("engine_timeout", "So far")
-    assert made.end.status == "completed"
-
-
-async def test_a_request_ends_at_its_limit(scripted: ScriptedServer) -> None:
-    playing(scripted, openai_stream(["x"] * 100, pause_s=0.05))
-    [sample] = (await carried_out(scripted, plan(limits=Limits(request_s=0.3)))).samples
-    assert sample.failure is not None
-    assert sample.failure.code == "engine_timeout"
-    assert "x" in sample.text
-
-
-async def test_connections_are_used_again(scripted: ScriptedServer) -> None:
-    playing(scripted)
-    made = await carried_out(scripted, plan(repetitions=5))
-    assert [sample.reused for sample in made.samples] == [False] + [True] * 4
-    assert scripted.connections == 1
-
-
-async def test_so_many_at_once(scripted: ScriptedServer) -> None:
-    playing(scripted, openai_stream(["a", "b"], usage=USAGE, pause_s=0.05))
-    made = await carried_out(scripted, plan(load=Concurrent(concurrency=4, requests=12)))
-    assert len(made.samples) == 12
-    assert scripted.connections == 4
-    spans = [(sample.sent_ns or 0, sample.ended_ns) for sample in made.samples]
-    most = max(sum(begin <= at < end for begin, end in spans) for at, _ in spans)
-    assert most == 4
-
-
-async def test_a_step_of_the_wall_clock_moves_nothing(
-    scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    playing(scripted, openai_stream(["a", "b"], usage=USAGE, pause_s=0.02))
-    steps = iter(range(0, -10_000_000, -3600))
-    monkeypatch.setattr(time, "time", lambda: next(steps))
-    [sample] = (await carried_out(scripted, plan())).samples
-    times = [
-        sample.scheduled_ns,
-        sample.sent_ns or 0,
-        sample.first_chunk_ns or 0,
-        sample.first_token_ns or 0,
-        sample.last_token_ns or 0,
-        sample.ended_ns,
-    ]
-    assert times == sorted(times)
-    assert times[0] > 0
-    assert times[-1] < 60e9
-
-
-async def test_a_late_client_says_so(scripted: ScriptedServer) -> None:
-    """What holds the loop up is not the model's fault: it stands beside the times."""
-    playing(scripted, openai_stream(["a"] * 6, usage=USAGE, pause_s=0.1))
-    asyncio.get_running_loop().call_later(0.25, time.sleep, 0.4)
-    made = await carried_out(scripted, plan(repetitions=2))
-    assert made.samples[0].lag_ns > 250_000_000
-    assert made.samples[1].lag_ns < made.samples[0].lag_ns
-    assert made.end.lag_ns >= made.samples[0].lag_ns - 20_000_000
-    assert made.end.load_cpu_s > 0
-    assert made.of(ClientFigures)[-1].cpu_s > 0
-
-
-async def test_an_open_loop_does_not_wait_for_answers(scripted: ScriptedServer) -> None:
-    playing(scripted, stalled())
-    what = plan(load=ConstantRate(rate_per_s=50, requests=20), limits=Limits(model_s=1.5))
-    made = await carried_out(scripted, what)
-    seen = asked(scripted)
-    assert len(seen) == len(made.samples) == 20
-    assert seen[-1].at_ns - seen[0].at_ns > 300_000_000
-    scheduled = sorted(sample.scheduled_ns for sample in made.samples)
-    assert scheduled[-1] - scheduled[0] == pytest.approx(380_000_000, abs=10)
-
-
-async def test_what_leaves_late_is_neither_dropped_nor_passed_over(
-    scripted: ScriptedServer,
-) -> None:
-    """The client stands still for 400 ms: what was due then leaves afterwards, and says how late.
-    The schedule goes on as it was."""
-    playing(scripted)
-    asyncio.get_running_loop().call_later(0.2, time.sleep, 0.4)
-    made = await carried_out(scripted, plan(load=ConstantRate(rate_per_s=50, requests=50)))
-    samples = sorted(made.samples, key=lambda sample: sample.scheduled_ns)
-    assert len(asked(scripted)) == len(samples) == 50
-    gaps = {round((b.scheduled_ns - a.scheduled_ns) / 1e6) for a, b in itertools.pairwise(samples)}
-    assert gaps == {20}
-    delays = [((sample.sent_ns or 0) - sample.scheduled_ns) / 1e9 for sample in samples]
-    assert min(delays) >= 0
-    assert max(delays) > 0.25
-    assert sum(delay > 0.1 for delay in delays) >= 10
-
-
-async def test_bursts_leave_together(scripted: ScriptedServer) -> None:
-    playing(scripted)
-    made = await carried_out(scripted, plan(load=Burst(size=5, every_s=0.3, bursts=2)))
-    first = min(sample.scheduled_ns for sample in made.samples)
-    found = sorted(round((sample.scheduled_ns - first) / 1e8) for sample in made.samples)
-    assert found == [0] * 5 + [3] * 5
-
-
-async def test_a_trace_is_replayed(scripted: ScriptedServer) -> None:
-    playing(scripted)
-    requests = tuple(TracedRequest(at_s=at, prompt=f"p{at}") for at in (0, 0.1, 0.4))
-    made = await carried_out(scripted, plan(workload=Trace(requests=requests)))
-    assert [prompt_of(seen) for seen in asked(scripted)] == ["p0", "p0.1", "p0.4"]
-    first = made.samples[0].scheduled_ns
-    found = [sample.scheduled_ns - first for sample in made.samples]
-    assert found == pytest.approx([0, 1e8, 4e8], abs=10)
 
 
 async def test_a_prompt_is_asked_as_it_is_and_uncached(scripted: ScriptedServer) -> None:
@@ -454,41 +284,3 @@ async def test_a_sweep_ends_where_the_objectives_do_not_hold(scripted: ScriptedS
     made = await carried_out(scripted, what)
     [only] = [record.step for record in made.of(SweepStep)]
     assert (only.good, only.held) == (0, False)
-
-
-async def test_live_text_is_thinned_out_and_whole(scripted: ScriptedServer) -> None:
-    texts = [f"w{number} " for number in range(200)]
-    playing(scripted, openai_stream(texts, usage=USAGE, pause_s=0.005))
-    made = await carried_out(scripted, plan(load=Concurrent(concurrency=2, requests=2)))
-    live = made.of(Live)
-    number = live[0].number
-    assert live[0].text == ""
-    assert "".join(one.text for one in live if one.number == number) == "".join(texts)
-    assert 3 < len(live) < 80
-    written = [record for record in made.records if isinstance(record, (Live, Sample))]
-    assert isinstance(written[-1], Sample)
-
-
-async def test_chunks_and_reads(scripted: ScriptedServer) -> None:
-    """Two events in one write are two chunks and one arrival; half a character is no arrival."""
-    both = b"".join(
-        b"data: %s\n\n" % part
-        for part in (
-            b'{"choices":[{"index":0,"delta":{"content":"a"}}]}',
-            '{"choices":[{"index":0,"delta":{"content":"ü"}}]}'.encode(),
-        )
-    )
-    cut_at = both.index("ü".encode()) + 1
-    ending = openai_stream(["c"], role_chunk=False, usage=USAGE)[1:]
-    opening = head(content_type="text/event-stream")
-    playing(
-        scripted,
-        [opening, chunked(both), Sleep(0.1), *ending],
-        [opening, chunked(both[:cut_at]), Sleep(0.1), chunked(both[cut_at:]), Sleep(0.1), *ending],
-    )
-    together, torn = (await carried_out(scripted, plan(repetitions=2))).samples
-    assert together.text == torn.text == "aüc"
-    assert [(one.chunks, one.chars) for one in together.arrivals][:1] == [(2, 2)]
-    assert [(one.chunks, one.chars) for one in torn.arrivals][:2] == [(1, 1), (1, 1)]
-    assert together.completion_tokens == 2
-    assert together.chunks >= 4
