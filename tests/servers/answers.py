@@ -5,6 +5,7 @@ Everything here is pure: bytes and steps in, steps out. An answer is a list like
 """
 
 import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from typing import Any
 
 __all__ = [
     "Close",
+    "Hold",
     "Reset",
     "Send",
     "Sleep",
@@ -47,6 +49,13 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Say nothing until the test sets this: for what must happen before the rest comes."""
+
+    until: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """End the connection in order (FIN); what was sent still arrives."""
 
@@ -61,7 +70,7 @@ class Stall:
     """Keep the connection open and say nothing until the client leaves."""
 
 
-Step = Send | Sleep | Close | Reset | Stall
+Step = Send | Sleep | Hold | Close | Reset | Stall
 
 
 def head(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from tests.servers.answers import Close, Reset, Send, Sleep, Stall, Step, json_answer
+from tests.servers.answers import Close, Hold, Reset, Send, Sleep, Stall, Step, json_answer
 
 __all__ = ["ScriptedServer", "Seen", "scripted_server"]
 
@@ -184,6 +184,9 @@ class _Connection(asyncio.Protocol):
                 await asyncio.sleep(0)  # lets the loop look whether the client is still there
             case Sleep():
                 await asyncio.sleep((due - time.perf_counter_ns()) / 1e9)
+            case Hold(until):
+                while not until.is_set():  # noqa: ASYNC110 - a test sets it in a thread of its own
+                    await asyncio.sleep(0.01)
             case Stall():
                 await asyncio.Event().wait()
             case Close():
