@@ -4,25 +4,23 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from novasystem.cli.options import Config, Json, LogLevel
+from novasystem.cli.options import (
+    AgentsTemperature,
+    Config,
+    Json,
+    LogLevel,
+    Model,
+    Seed,
+    asked,
+)
 from novasystem.cli.question import question
 
 __all__ = ["ask"]
 
 
 def ask(
-    prompt: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="QUESTION",
-            show_default=False,
-            help="What to ask; - or nothing: what comes on standard input.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="'nova models' lists the names."),
-    ] = None,
+    prompt: Annotated[str | None, asked("QUESTION")] = None,
+    model: Model = None,
     mode: Annotated[
         Literal["auto", "team", "single"],
         typer.Option(help="team, or single: one agent; auto: by the question."),
@@ -34,12 +32,8 @@ def ask(
     chain: Annotated[
         bool, typer.Option("--chain/--no-chain", help="Show the steps that led to the answer.")
     ] = True,
-    temperature: Annotated[
-        float | None, typer.Option(metavar="F", min=0, max=2, help="Of every agent.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Makes an answer repeatable.")
-    ] = None,
+    temperature: AgentsTemperature = None,
+    seed: Seed = None,
     max_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of one answer of one agent.")
     ] = None,
@@ -90,5 +84,5 @@ def ask(
         "include_chain": chain,
         "parameters": {name: value for name, value in parameters.items() if value is not None},
     }
-    asked = {name: value for name, value in body.items() if value is not None}
-    raise typer.Exit(ask_nova(settings, asked, server=server, as_json=json))
+    given = {name: value for name, value in body.items() if value is not None}
+    raise typer.Exit(ask_nova(settings, given, server=server, as_json=json))

@@ -4,25 +4,15 @@ from typing import Annotated
 
 import typer
 
-from novasystem.cli.options import Config, Json, LogLevel
+from novasystem.cli.options import Config, Json, LogLevel, Model, Seed, asked
 from novasystem.cli.question import question
 
 __all__ = ["chat"]
 
 
 def chat(
-    message: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MESSAGE",
-            show_default=False,
-            help="What to ask; - or nothing: what comes on standard input.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="'nova models' lists the names."),
-    ] = None,
+    message: Annotated[str | None, asked("MESSAGE")] = None,
+    model: Model = None,
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Instructions before the conversation.")
     ] = None,
@@ -32,9 +22,7 @@ def chat(
     max_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="The longest that an answer may get.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Makes an answer repeatable.")
-    ] = None,
+    seed: Seed = None,
     show_stats: Annotated[
         bool, typer.Option("--show-stats", help="Tokens and times after each answer.")
     ] = False,

@@ -5,16 +5,13 @@ from typing import Annotated
 
 import typer
 
-from novasystem.cli.options import Config, Json, LogLevel
+from novasystem.cli.options import AgentsTemperature, Config, Json, LogLevel, Model
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="'nova models' lists the names."),
-    ] = None,
+    model: Model = None,
     questions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Questions of your own, one JSON object a line."),
@@ -23,9 +20,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--kind", metavar="KIND", help="Only questions of this kind; repeatable."),
     ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(metavar="F", min=0, max=2, help="Of every agent.")
-    ] = None,
+    temperature: AgentsTemperature = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Makes answers repeatable.")
     ] = None,

@@ -1,11 +1,11 @@
 """Options that several commands take, written once."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-__all__ = ["Config", "Json", "LogLevel"]
+__all__ = ["AgentsTemperature", "Config", "Json", "LogLevel", "Model", "Seed", "asked"]
 
 Config = Annotated[
     Path | None,
@@ -26,3 +26,23 @@ LogLevel = Annotated[
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="'nova models' lists the names."),
+]
+
+Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Makes an answer repeatable.")]
+
+AgentsTemperature = Annotated[
+    float | None, typer.Option(metavar="F", min=0, max=2, help="Of every agent.")
+]
+
+
+def asked(metavar: str) -> Any:
+    """The argument that :func:`novasystem.cli.question.question` takes."""
+    return typer.Argument(
+        metavar=metavar,
+        show_default=False,
+        help="What to ask; - or nothing: what comes on standard input.",
+    )
