@@ -85,7 +85,7 @@ def test_an_assistant_from_its_making_to_its_end(
     screenshots(page, "assistant", shots)
     page.get_by_label("Name").fill("Analyst of markets")
     page.get_by_role("button", name="Keep the changes").click()
-    expect(page.get_by_text("The changes are kept.")).to_be_visible()
+    expect(page.locator("#toasts").get_by_text("The changes are kept.")).to_be_visible()
     expect(page.get_by_role("link", name="Analyst of markets")).to_be_visible()
     table.get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="Run of Analyst of markets")).to_be_visible()
@@ -127,7 +127,7 @@ def test_a_format_that_was_given_elsewhere_is_kept(
     expect(page.get_by_label("Answers").locator(":checked")).to_contain_text("json_schema")
     page.get_by_label("Name").fill("Cities")
     page.get_by_role("button", name="Keep the changes").click()
-    expect(page.get_by_text("The changes are kept.")).to_be_visible()
+    expect(page.locator("#toasts").get_by_text("The changes are kept.")).to_be_visible()
     kept = ask(site.port, "GET", f"/v1/assistants/{assistant}").json
     assert (kept["name"], kept["response_format"]) == ("Cities", before)
     assert before["json_schema"]["schema"] == schema["schema"]

@@ -1,6 +1,8 @@
 """Chat in a real browser: answers as they come, stopped, anew, edited, kept, and taken up again."""
 
+import itertools
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.http.doors import Door, open_door
 from tests.http.wire import ask
-from tests.servers.answers import Sleep, Stall, openai_stream
+from tests.servers.answers import Hold, Sleep, Stall, openai_stream
 from tests.servers.nova import NovaServer, nova_server
 from tests.web.browser import axe_problems, opened, screenshots, scrolls_sideways
 from tests.web.payloads import PAYLOADS
@@ -195,19 +197,27 @@ def test_an_answer_comes_word_by_word_is_stopped_and_kept(
 def test_nothing_jumps_while_an_answer_comes(
     open_door_page: Callable[..., Page], door: Door
 ) -> None:
+    """Twenty lines, eight more for each look, and the end after the last one."""
     steps = openai_stream([f"line {number}\n\n" for number in range(60)])
-    door.answers([step for one in steps for step in (one, Sleep(0.01))])
+    looks = [threading.Event() for _ in range(6)]
+    more = [
+        [Hold(look), *steps[at : at + 8]] for look, at in zip(looks, range(22, 70, 8), strict=True)
+    ]
+    door.answers([*steps[:22], *itertools.chain.from_iterable(more)])
     page = open_door_page()
     say(page, "Long.")
-    expect(page.locator(".message.theirs > div > .stream")).to_contain_text("line 10")
+    stream = page.locator(".message.theirs > div > .stream")
+    expect(stream).to_contain_text("line 19")
     page.evaluate("scrollTo(0, 0)")
     tops = set[float]()
-    for _ in range(5):
-        page.wait_for_timeout(40)
+    for number, look in enumerate(looks[:5]):
+        look.set()
+        expect(stream).to_contain_text(f"line {27 + 8 * number}")
         box = page.locator(".message.mine").bounding_box()
         assert box is not None
         tops.add(box["y"])
     assert len(tops) == 1
+    looks[-1].set()
     answers(page, 1)
 
 
