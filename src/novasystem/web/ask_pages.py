@@ -61,7 +61,7 @@ async def memory_page(
     after: Cursor = None,
 ) -> Response:
     """What is remembered, newest first; or what would be found for ``query``."""
-    from novasystem.web.view_models.ask import MemoryPage
+    from novasystem.web.view_models.memory import MemoryPage
 
     memory: Memory = request.app.state.memory
     owner_id = owner_of(request)

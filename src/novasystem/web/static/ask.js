@@ -1,72 +1,32 @@
 // Asking: a question goes out, and what the agents do is watched as it happens. The ask goes on by
 // itself; whoever comes back, or lost the connection, is told all of it again.
 
-import { $, $$, announce, busy, el, path, seconds, showError, toast } from "./dom.js";
+import { $, $$, announce, el, seconds } from "./dom.js";
 import { ServerError, call, request } from "./fetch.js";
-import { localTimes } from "./page.js";
+import { composer } from "./composer.js";
+import { conversation } from "./conversation.js";
+import { awaitModels, settled } from "./part.js";
 import { connectionNotice, follow, readEvents } from "./sse.js";
 import { ENDED, atEnd, toEnd } from "./streaming.js";
 
 const ANSWERING = new Set(["close", "single"]);
 const talk = $("#talk");
 const asks = $("#asks");
-const form = $("#say");
-const input = $("#message");
-const send = $("#send");
-const stop = $("#stop");
-const most = Number(form.dataset.most);
-let running = null;
-let sending = false;
-
-function look() {
-  const length = [...input.value].length;
-  const counter = $("#counter");
-  counter.hidden = length < most * 0.8;
-  counter.textContent = `${length.toLocaleString("en")} of ${most.toLocaleString("en")}`;
-  counter.classList.toggle("over", length > most);
-  send.disabled = Boolean(running) || sending || !input.value.trim() || length > most;
-  send.hidden = Boolean(running);
-  stop.hidden = !running;
-  input.style.height = "auto";
-  input.style.height = `${Math.min(input.scrollHeight + 2, innerHeight * 0.35)}px`;
-}
-
-input.addEventListener("input", look);
-input.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  if (!send.disabled) form.requestSubmit();
+const composing = composer({ say, cancelling: ({ runId }) => `/api/nova/asks/${runId}/cancel` });
+const session = conversation({
+  page: "/ask",
+  stored: (id) => `/api/nova/sessions/${id}`,
+  question: "Delete this session with all that was said in it?",
 });
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  if (send.disabled) return;
-  const prompt = input.value;
-  const parameters = {};
-  for (const field of $$("[data-option]", form)) if (field.value.trim()) parameters[field.dataset.option] = Number(field.value);
-  const body = { prompt, mode: $("#mode").value, model: $("#model").value || null, stream: true, parameters };
-  if (talk.dataset.id) body.session_id = talk.dataset.id;
-  showError($("#problem"), null);
-  sending = true;
-  send.setAttribute("aria-busy", "true");
-  look();
-  try {
-    const begun = await begin(body);
-    if (input.value === prompt) input.value = "";
-    $("#beginning")?.remove();
-    entered(begun.session_id, prompt);
+function say(prompt) {
+  const body = { prompt, mode: $("#mode").value, model: $("#model").value || null, stream: true, parameters: composing.options() };
+  if (session.id) body.session_id = session.id;
+  composing.send(prompt, () => begin(body), (begun) => {
+    session.entered(begun.session_id, prompt);
     watch(begun.run_id, prompt);
-    toEnd();
-    input.focus({ preventScroll: true });
-  } catch (error) {
-    showError($("#problem"), error instanceof ServerError ? error : new ServerError(String(error)));
-    input.focus();
-  } finally {
-    sending = false;
-    send.removeAttribute("aria-busy");
-    look();
-  }
-});
+  });
+}
 
 /** Ask, and leave as soon as it has begun: it goes on, and is watched as any other is. */
 async function begin(body) {
@@ -80,28 +40,6 @@ async function begin(body) {
     return said;
   }
   throw new ServerError("The server broke off before the ask began.", "Try again.");
-}
-
-function entered(id, prompt) {
-  if (!talk.dataset.id) {
-    talk.dataset.id = id;
-    $("#manage").hidden = false;
-    const title = prompt.replace(/\s+/g, " ").trim();
-    $("#title").textContent = title.length > 80 ? `${title.slice(0, 79)}…` : title;
-    document.title = `${$("#title").textContent} · NovaSystem`;
-    history.replaceState(null, "", path(`/ask/${id}`));
-  }
-  refreshList();
-}
-
-async function refreshList() {
-  try {
-    const answer = await request("GET", `/ask/list?here=${talk.dataset.id}`);
-    $("#entries").innerHTML = await answer.text();
-    localTimes($("#entries"));
-  } catch {
-    // The list stays as it is; the next ask tries again.
-  }
 }
 
 /** The steps of an ask while they happen: one place for each, those of a plan below their planner. */
@@ -230,14 +168,12 @@ function watch(runId, question) {
     over = true;
     handle.close();
     clearInterval(ticking);
-    running = null;
-    look();
+    composing.running = null;
     await settle(runId, article, failed);
     announce(told);
-    refreshList();
+    session.refresh();
   }
-  running = { runId };
-  look();
+  composing.running = { runId };
 }
 
 /** Whether the ask itself is over. A server that is stopped ends its streams with an error too. */
@@ -253,71 +189,20 @@ async function hasEnded(runId) {
 
 /** Put what is stored in the place of what was shown; steps that were open stay open. */
 async function settle(runId, article, failed) {
-  for (let tried = 0; ; tried += 1) {
-    try {
-      const answer = await request("GET", `/ask/${talk.dataset.id}/turn/${runId}`);
-      const stored = el("div", {});
-      stored.innerHTML = await answer.text();
-      localTimes(stored);
-      const open = $$("details.step", article).map((one) => one.open);
-      const next = $("article", stored);
-      $$("details.step", next).forEach((one, number) => { one.open = open[number] ?? false; });
-      const stay = atEnd();
-      article.replaceWith(next);
-      if (stay) toEnd();
-      return;
-    } catch (error) {
-      if (tried < 60 && (error.status === 0 || error.status >= 500)) {
-        await new Promise((done) => setTimeout(done, Math.min(5000, 500 * 2 ** tried)));
-        continue;
-      }
-      article.removeAttribute("aria-busy");
-      article.append(el("p", { class: "notice warning small" }, (failed || error).message));
-      return;
-    }
-  }
+  const problem = await settled(`/ask/${session.id}/turn/${runId}`, (stored) => {
+    const open = $$("details.step", article).map((one) => one.open);
+    const next = $("article", stored);
+    $$("details.step", next).forEach((one, number) => { one.open = open[number] ?? false; });
+    const stay = atEnd();
+    article.replaceWith(next);
+    if (stay) toEnd();
+  });
+  if (!problem) return;
+  article.removeAttribute("aria-busy");
+  article.append(el("p", { class: "notice warning small" }, (failed || problem).message));
 }
 
-stop.addEventListener("click", () => {
-  if (!running) return;
-  busy(stop, () => call("POST", `/api/nova/asks/${running.runId}/cancel`).catch((error) => {
-    // A 400: it has just ended by itself.
-    if (error.status !== 400) toast(error.message, "bad", error.hint);
-  }));
-});
-
-$("#delete").addEventListener("click", async (event) => {
-  if (!confirm("Delete this session with all that was said in it?")) return;
-  try {
-    await busy(event.currentTarget, () => call("DELETE", `/api/nova/sessions/${talk.dataset.id}`));
-    location.assign(path("/ask"));
-  } catch (error) {
-    toast(error.message, "bad", error.hint);
-  }
-});
-
-$("#entries").addEventListener("click", async (event) => {
-  const more = event.target.closest("#more");
-  if (!more) return;
-  try {
-    const answer = await busy(more, () => request("GET", `/ask/list?after=${more.dataset.after}&here=${talk.dataset.id}`));
-    const further = el("div", {});
-    further.innerHTML = await answer.text();
-    localTimes(further);
-    const next = further.firstElementChild;
-    more.replaceWith(...further.children);
-    next?.focus();
-  } catch (error) {
-    toast(error.message, "bad", error.hint);
-  }
-});
-
-if ($("#model").dataset.waiting) {
-  request("GET", `/chat/models/${encodeURIComponent($("#model").dataset.chosen || "")}`)
-    .then(async (answer) => { $("#model").innerHTML = await answer.text(); })
-    .catch((error) => showError($("#problem"), error));
-}
-look();
-if (talk.dataset.id) toEnd();
+awaitModels();
+if (session.id) toEnd();
 if (talk.dataset.run) watch(talk.dataset.run, talk.dataset.question);
-else if (!matchMedia("(max-width: 46rem)").matches) input.focus({ preventScroll: true });
+else if (!matchMedia("(max-width: 46rem)").matches) composing.focus();

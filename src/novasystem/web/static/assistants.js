@@ -2,8 +2,8 @@
 // clients use.
 
 import { $, $$, announce, busy, el, path, showError, toast } from "./dom.js";
-import { ServerError, call, request } from "./fetch.js";
-import { localTimes } from "./page.js";
+import { ServerError, call } from "./fetch.js";
+import { awaitModels, part, settled } from "./part.js";
 import { showRun } from "./streaming.js";
 
 const place = $("#assistant");
@@ -64,11 +64,7 @@ $("#delete")?.addEventListener("click", async (event) => {
   }
 });
 
-if ($("#model").dataset.waiting) {
-  request("GET", `/chat/models/${encodeURIComponent($("#model").dataset.chosen || "")}`)
-    .then(async (answer) => { $("#model").innerHTML = await answer.text(); })
-    .catch((error) => showError($("#problem"), error));
-}
+awaitModels();
 
 // The thread to try it in
 
@@ -158,36 +154,20 @@ async function outputs(runId, article) {
 }
 
 async function settle(runId, article, status, error) {
-  for (let tried = 0; ; tried += 1) {
-    try {
-      const answer = await request("GET", `/assistants/${id}/tried/${place.dataset.thread}/${runId}`);
-      const stored = el("div", {});
-      stored.innerHTML = await answer.text();
-      localTimes(stored);
-      if (stored.childElementCount) article.replaceWith(...stored.children);
-      else {
-        const why = error ? error.message : { cancelled: "Stopped before an answer began.", expired: "Not done within its time." }[status] || "There is no answer.";
-        article.removeAttribute("aria-busy");
-        article.append(el("p", { class: "notice warning small" }, why));
-      }
-      return;
-    } catch (failed) {
-      if (tried < 60 && (failed.status === 0 || failed.status >= 500)) {
-        await new Promise((done) => setTimeout(done, Math.min(5000, 500 * 2 ** tried)));
-        continue;
-      }
-      article.removeAttribute("aria-busy");
-      article.append(el("p", { class: "notice warning small" }, failed.message));
-      return;
-    }
-  }
+  const told = (why) => {
+    article.removeAttribute("aria-busy");
+    article.append(el("p", { class: "notice warning small" }, why));
+  };
+  const problem = await settled(`/assistants/${id}/tried/${place.dataset.thread}/${runId}`, (stored) => {
+    if (stored.childElementCount) article.replaceWith(...stored.children);
+    else told(error ? error.message : { cancelled: "Stopped before an answer began.", expired: "Not done within its time." }[status] || "There is no answer.");
+  });
+  if (problem) told(problem.message);
 }
 
 async function renewRuns() {
   try {
-    const answer = await request("GET", `/assistants/${id}/runs`);
-    $("#runs").innerHTML = await answer.text();
-    localTimes($("#runs"));
+    $("#runs").replaceChildren(...(await part(`/assistants/${id}/runs`)).childNodes);
   } catch {
     // The next run renews it.
   }

@@ -1,54 +1,22 @@
 // Chat: what is written goes out as a turn that goes on by itself, and its answer is watched as a
 // run, so that neither a lost connection nor a closed window costs any of it.
 
-import { $, $$, announce, bring, busy, el, path, seconds, showError, toast } from "./dom.js";
-import { ServerError, call, request } from "./fetch.js";
-import { localTimes } from "./page.js";
+import { $, $$, announce, bring, busy, el, seconds, toast } from "./dom.js";
+import { call } from "./fetch.js";
+import { composer } from "./composer.js";
+import { conversation } from "./conversation.js";
+import { awaitModels, part, settled } from "./part.js";
 import { showRun, toEnd } from "./streaming.js";
 
 const talk = $("#talk");
 const messages = $("#messages");
-const form = $("#say");
-const input = $("#message");
-const send = $("#send");
-const stop = $("#stop");
-const most = Number(form.dataset.most);
-let running = null; // {runId, close}
-let sending = false;
-
-// What is written
-
-function look() {
-  const length = [...input.value].length;
-  const counter = $("#counter");
-  counter.hidden = length < most * 0.8;
-  counter.textContent = `${length.toLocaleString("en")} of ${most.toLocaleString("en")}`;
-  counter.classList.toggle("over", length > most);
-  send.disabled = Boolean(running) || sending || !input.value.trim() || length > most;
-  stop.hidden = !running;
-  send.hidden = Boolean(running);
-  input.style.height = "auto";
-  input.style.height = `${Math.min(input.scrollHeight + 2, innerHeight * 0.35)}px`;
-}
-
-function options() {
-  const given = {};
-  for (const field of $$("[data-option]", form)) {
-    const text = field.value.trim();
-    if (text) given[field.dataset.option] = field.type === "number" ? Number(text) : text;
-  }
-  return given;
-}
-
-input.addEventListener("input", look);
-input.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  if (!send.disabled) form.requestSubmit();
-});
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  if (!send.disabled) say(input.value);
+// What is under way: {runId, close}.
+const composing = composer({ say, cancelling: ({ runId }) => `/api/runs/${runId}/cancel` });
+const here = conversation({
+  page: "/chat",
+  stored: (id) => `/api/conversations/${id}`,
+  question: "Delete this conversation with all that was said in it?",
+  leave: () => composing.running?.close(),
 });
 
 // A turn
@@ -58,38 +26,23 @@ form.addEventListener("submit", (event) => {
  * Returns whether the turn began; what kept it from that is shown.
  */
 async function say(text, instead = null) {
-  if (running || sending) return false;
-  if (!form.reportValidity()) return false;
-  showError($("#problem"), null);
-  const body = { message: text, model: $("#model").value || null, ...options() };
-  if (talk.dataset.id) body.conversation_id = talk.dataset.id;
+  if (composing.running || composing.sending) return false;
+  if (!$("#say").reportValidity()) return false;
+  const body = { message: text, model: $("#model").value || null, ...composing.options() };
+  if (here.id) body.conversation_id = here.id;
   if (instead) body.instead_of = instead.dataset.id;
-  sending = true;
-  send.setAttribute("aria-busy", "true");
-  look();
-  try {
-    const begun = await call("POST", "/api/v1/chat", body, { headers: { prefer: "respond-async" } });
+  const ask = () => call("POST", "/api/v1/chat", body, { headers: { prefer: "respond-async" } });
+  return composing.send(text, ask, (begun) => {
     if (instead) while (instead.nextElementSibling) instead.nextElementSibling.remove();
     instead?.remove();
-    if (input.value === text) input.value = "";
-    $("#beginning")?.remove();
     const mine = bubble("mine", "You", begun.run_id);
     mine.body.append(el("div", { class: "stream" }, text));
     messages.append(mine.article);
-    entered(begun.conversation_id, text);
+    const first = !here.id;
+    here.entered(begun.conversation_id, text);
+    if (first) $("#name").placeholder = $("#title").textContent;
     watch(begun.run_id, $("#model").value);
-    toEnd();
-    input.focus({ preventScroll: true });
-    return true;
-  } catch (error) {
-    showError($("#problem"), error instanceof ServerError ? error : new ServerError(String(error)));
-    input.focus();
-    return false;
-  } finally {
-    sending = false;
-    send.removeAttribute("aria-busy");
-    look();
-  }
+  });
 }
 
 function bubble(kind, who, runId) {
@@ -97,30 +50,6 @@ function bubble(kind, who, runId) {
   const foot = el("footer", { class: "row" });
   const article = el("article", { class: `message ${kind}`, "data-run": runId, "aria-label": who }, el("header", {}, el("strong", {}, who)), body, foot);
   return { article, body, foot };
-}
-
-/** The conversation has begun, or gone on: its address, its place in the list. */
-function entered(id, text) {
-  if (!talk.dataset.id) {
-    talk.dataset.id = id;
-    $("#manage").hidden = false;
-    const title = text.replace(/\s+/g, " ").trim();
-    $("#title").textContent = title.length > 80 ? `${title.slice(0, 79)}…` : title;
-    $("#name").placeholder = $("#title").textContent;
-    document.title = `${$("#title").textContent} · NovaSystem`;
-    history.replaceState(null, "", path(`/chat/${id}`));
-  }
-  refreshList();
-}
-
-async function refreshList() {
-  try {
-    const answer = await request("GET", `/chat/list?here=${talk.dataset.id}`);
-    $("#entries").innerHTML = await answer.text();
-    localTimes($("#entries"));
-  } catch {
-    // The list stays as it is; the next turn tries again.
-  }
 }
 
 /** Show the answer of a run as it comes, and then as it is stored. */
@@ -147,49 +76,27 @@ function watch(runId, model) {
     },
     async onEnd(status, error) {
       clearInterval(ticking);
-      running = null;
-      look();
+      composing.running = null;
       await settle(runId, theirs.article, error);
       const told = { cancelled: "Stopped.", failed: "The answer failed." }[status] || "The answer is there.";
       announce(`${told} ${shown.text().slice(0, 400)}`);
-      refreshList();
+      here.refresh();
     },
   });
-  running = { runId, close: shown.close };
-  look();
+  composing.running = { runId, close: shown.close };
 }
 
 /** Put what is stored of the turn in the place of what was shown while it came. */
 async function settle(runId, article, error) {
-  for (let tried = 0; ; tried += 1) {
-    try {
-      const answer = await request("GET", `/chat/${talk.dataset.id}/turn/${runId}`);
-      const stored = el("div", {});
-      stored.innerHTML = await answer.text();
-      localTimes(stored);
-      const before = $$(`[data-run="${runId}"]`, messages);
-      before[0].before(...stored.children);
-      for (const one of before) one.remove();
-      return;
-    } catch (failed) {
-      if (tried < 60 && (failed.status === 0 || failed.status >= 500)) {
-        await new Promise((done) => setTimeout(done, Math.min(5000, 500 * 2 ** tried)));
-        continue;
-      }
-      article.removeAttribute("aria-busy");
-      article.append(el("p", { class: "notice warning small" }, (error || failed).message, " ", (error || failed).hint || "Load the page anew."));
-      return;
-    }
-  }
+  const problem = await settled(`/chat/${here.id}/turn/${runId}`, (stored) => {
+    const before = $$(`[data-run="${runId}"]`, messages);
+    before[0].before(...stored.children);
+    for (const one of before) one.remove();
+  });
+  if (!problem) return;
+  article.removeAttribute("aria-busy");
+  article.append(el("p", { class: "notice warning small" }, (error || problem).message, " ", (error || problem).hint || "Load the page anew."));
 }
-
-stop.addEventListener("click", () => {
-  if (!running) return;
-  busy(stop, () => call("POST", `/api/runs/${running.runId}/cancel`).catch((error) => {
-    // A 400: it has just ended by itself.
-    if (error.status !== 400) toast(error.message, "bad", error.hint);
-  }));
-});
 
 // What can be done with a message
 
@@ -208,7 +115,7 @@ const textOf = (article) => {
 function retry(article) {
   let mine = article;
   while (mine && !mine.classList.contains("mine")) mine = mine.previousElementSibling;
-  if (!mine || running) return;
+  if (!mine || composing.running) return;
   const last = mine === $$(".mine", messages).at(-1);
   if (last || confirm("Ask again? What came after this answer makes room for the new one.")) say(textOf(mine), mine);
 }
@@ -225,7 +132,7 @@ async function copy(article, button) {
 }
 
 function edit(article, button) {
-  if (running || $(".editing", messages)) return;
+  if (composing.running || $(".editing", messages)) return;
   const area = el("textarea", { "aria-label": "Your message, to be changed", rows: "3" });
   area.value = textOf(article);
   const leave = () => {
@@ -243,7 +150,7 @@ function edit(article, button) {
     if (area.value.trim() && !(await say(area.value, article))) area.focus();
   });
   area.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !sending) leave();
+    if (event.key === "Escape" && !composing.sending) leave();
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       box.requestSubmit();
@@ -268,36 +175,10 @@ $("#unname").addEventListener("click", () => showNaming(false));
 naming.addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    const named = await call("PATCH", `/api/conversations/${talk.dataset.id}`, { title: $("#name").value });
-    $("#title").textContent = named.title;
-    document.title = `${named.title} · NovaSystem`;
+    const named = await call("PATCH", `/api/conversations/${here.id}`, { title: $("#name").value });
+    here.name(named.title);
     showNaming(false);
-    refreshList();
-  } catch (error) {
-    toast(error.message, "bad", error.hint);
-  }
-});
-$("#delete").addEventListener("click", async (event) => {
-  if (!confirm("Delete this conversation with all that was said in it?")) return;
-  try {
-    await busy(event.currentTarget, () => call("DELETE", `/api/conversations/${talk.dataset.id}`));
-    running?.close();
-    location.assign(path("/chat"));
-  } catch (error) {
-    toast(error.message, "bad", error.hint);
-  }
-});
-$("#entries").addEventListener("click", async (event) => {
-  const more = event.target.closest("#more");
-  if (!more) return;
-  try {
-    const answer = await busy(more, () => request("GET", `/chat/list?after=${more.dataset.after}&here=${talk.dataset.id}`));
-    const further = el("div", {});
-    further.innerHTML = await answer.text();
-    localTimes(further);
-    const next = further.firstElementChild;
-    more.replaceWith(...further.children);
-    next?.focus();
+    here.refresh();
   } catch (error) {
     toast(error.message, "bad", error.hint);
   }
@@ -305,10 +186,7 @@ $("#entries").addEventListener("click", async (event) => {
 $("#earlier")?.addEventListener("click", async (event) => {
   const button = event.currentTarget;
   try {
-    const answer = await busy(button, () => request("GET", `/chat/${talk.dataset.id}/earlier?before=${button.dataset.before}`));
-    const further = el("div", {});
-    further.innerHTML = await answer.text();
-    localTimes(further);
+    const further = await busy(button, () => part(`/chat/${here.id}/earlier?before=${button.dataset.before}`));
     const first = further.firstElementChild;
     const height = document.documentElement.scrollHeight;
     messages.prepend(...further.children);
@@ -320,13 +198,7 @@ $("#earlier")?.addEventListener("click", async (event) => {
   }
 });
 
-// Engines may have kept the page waiting for their models.
-if ($("#model").dataset.waiting) {
-  request("GET", `/chat/models/${encodeURIComponent($("#model").dataset.chosen || "")}`)
-    .then(async (answer) => { $("#model").innerHTML = await answer.text(); })
-    .catch((error) => showError($("#problem"), error));
-}
-look();
-if (talk.dataset.id) toEnd();
+awaitModels();
+if (here.id) toEnd();
 if (talk.dataset.run) watch(talk.dataset.run, $("#model").value);
-else if (!matchMedia("(max-width: 46rem)").matches) input.focus({ preventScroll: true });
+else if (!matchMedia("(max-width: 46rem)").matches) composing.focus();

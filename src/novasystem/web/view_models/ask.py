@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,6 @@ import orjson
 from novasystem.benchmarks.reports.words import seconds
 from novasystem.engines.protocol import Model
 from novasystem.nova.encode import answer
-from novasystem.nova.memory import Recalled, Remembered
 from novasystem.nova.progress import Progress
 from novasystem.nova.schemas import MAX_PROMPT_CHARS
 from novasystem.nova.service import Session
@@ -20,7 +18,7 @@ from novasystem.web.markdown import render_markdown
 from novasystem.web.view_models.chat import Choice, Entry, choices
 from novasystem.web.view_models.words import Badge, Moment
 
-__all__ = ["AskPage", "AskView", "MemoryPage", "asked", "entries_of"]
+__all__ = ["AskPage", "AskView", "asked", "entries_of"]
 
 _TITLE_CHARS = 80
 _STATUS = {
@@ -124,29 +122,6 @@ class AskPage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRow:
-    id: str
-    text: str
-    who: str
-    at: Moment
-    session: str
-    found: str
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryPage:
-    rows: tuple[MemoryRow, ...]
-    query: str
-    more_after: str
-
-    @classmethod
-    def of(
-        cls, found: Sequence[Remembered | Recalled], query: str, more_after: str
-    ) -> "MemoryPage":
-        return cls(tuple(map(_remembered, found)), query, more_after)
-
-
 def entries_of(sessions: Sequence[Session], here: str) -> tuple[Entry, ...]:
     found = []
     for session in sessions:
@@ -154,7 +129,9 @@ def entries_of(sessions: Sequence[Session], here: str) -> tuple[Entry, ...]:
         shown = str(UUID(thread.id))
         busy = thread.active_run is not None
         found.append(
-            Entry(shown, _short(session.title), _moment(thread.updated_at), shown == here, busy)
+            Entry(
+                shown, _short(session.title), Moment.of_ms(thread.updated_at), shown == here, busy
+            )
         )
     return tuple(found)
 
@@ -173,7 +150,7 @@ def asked(run: Run, question: str, progress: Progress) -> AskView:
     return AskView(
         run_id=run.id,
         question=question,
-        at=_moment(run.created_at),
+        at=Moment.of_ms(run.created_at),
         steps=tuple(_tree(progress)),
         html=render_markdown(said["text"] or ""),
         told=_metrics(run, said["metrics"]),
@@ -277,25 +254,6 @@ def _tool(told: Mapping[str, Any]) -> ToolView:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-
-
-def _remembered(item: Remembered | Recalled) -> MemoryRow:
-    found = ""
-    if isinstance(item, Recalled):
-        by = {"words": "its words", "meaning": "its meaning", "both": "words and meaning"}
-        found = f"found by {by.get(item.found_by, item.found_by)}"
-    return MemoryRow(
-        id=item.item_id,
-        text=item.text,
-        who="You" if item.role == "user" else "Nova",
-        at=_moment(item.created_at),
-        session=str(UUID(item.thread_id)),
-        found=found,
-    )
-
-
-def _moment(at_ms: int) -> Moment:
-    return Moment.of(datetime.fromtimestamp(at_ms / 1000, UTC))
 
 
 def _short(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -209,7 +208,7 @@ def _run(run: Run) -> RunRow:
         id=run.id,
         state=_RUN[run.status],
         model=str(run.request.get("model") or ""),
-        at=_moment(run.created_at),
+        at=Moment.of_ms(run.created_at),
         took=took,
         tokens="" if total is None else f"{total:,}",
     )
@@ -247,7 +246,3 @@ def _event(event: Event, since_ms: int) -> EventView:
     if len(data) > _SHOWN_CHARS:
         data = f"{data[:_SHOWN_CHARS]} …"
     return EventView(event.seq, event.type, seconds((event.at_ms - since_ms) / 1000), data)
-
-
-def _moment(at_ms: int) -> Moment:
-    return Moment.of(datetime.fromtimestamp(at_ms / 1000, UTC))

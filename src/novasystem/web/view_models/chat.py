@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 from novasystem.benchmarks.reports.words import rate, seconds
@@ -156,7 +155,7 @@ def _said(item: Item, run: Run | None, answered: Iterable[str | None]) -> Said:
         who="You" if by_user else model or "Model",
         text=item.content,
         html="" if by_user else render_markdown(item.content),
-        at=Moment.of(datetime.fromtimestamp(item.created_at / 1000, UTC)),
+        at=Moment.of_ms(item.created_at),
         told="" if by_user else _told(item, run),
         problem=problem,
         hint=hint,
@@ -182,6 +181,6 @@ def _told(item: Item, run: Run | None) -> str:
 
 def _entry(conversation: Conversation, here: str) -> Entry:
     shown = str(UUID(conversation.id))
-    at = datetime.fromtimestamp(conversation.last.created_at / 1000, UTC)
+    at = Moment.of_ms(conversation.last.created_at)
     busy = conversation.active_run is not None
-    return Entry(shown, conversation.title, Moment.of(at), shown == here, busy)
+    return Entry(shown, conversation.title, at, shown == here, busy)

@@ -3,7 +3,6 @@
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from uuid import UUID
@@ -155,7 +154,7 @@ def _run(run: Run) -> RunRow:
         kind=_KINDS.get(run.kind, run.kind.capitalize()),
         model=str(run.request.get("model") or ""),
         state=_STATUSES.get(run.status, Badge(run.status)),
-        since=Moment.of(datetime.fromtimestamp(run.created_at / 1000, UTC)),
+        since=Moment.of_ms(run.created_at),
         path=path,
     )
 

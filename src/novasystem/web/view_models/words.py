@@ -1,7 +1,7 @@
 """Words and badges that several pages show."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from novasystem.benchmarks.plan import Mode
 from novasystem.benchmarks.records import BenchmarkStatus
@@ -34,6 +34,11 @@ class Moment:
     @classmethod
     def of(cls, at: datetime) -> "Moment":
         return cls(at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M} {at.tzname() or ''}")
+
+    @classmethod
+    def of_ms(cls, at_ms: int) -> "Moment":
+        """``at_ms``: as the database has it."""
+        return cls.of(datetime.fromtimestamp(at_ms / 1000, UTC))
 
 
 _STATUSES: dict[BenchmarkStatus, Badge] = {
