@@ -16,6 +16,7 @@ from tests.cli.benches import (
     listed,
     logged,
     measure,
+    measure_undisturbed,
     shown,
     until,
     until_asked,
@@ -201,23 +202,23 @@ def test_compare_says_slower_of_a_model_that_was_slowed_and_ends_with_1(
     bench: Preloaded, scripted: ScriptedServer
 ) -> None:
     scripted.on("POST", COMPLETIONS, openai_stream(ANSWER, usage=USAGE, pause_s=0.02))
-    measure(bench, "--repeat", "12")
+    first = measure_undisturbed(bench, "--repeat", "12")["id"]
     scripted.on("POST", COMPLETIONS, openai_stream(ANSWER, usage=USAGE, pause_s=0.1))
-    measure(bench, "--repeat", "12")
-    done = bench.run("bench", "compare", "last-1", "last", code=1)
+    last = measure_undisturbed(bench, "--repeat", "12")["id"]
+    done = bench.run("bench", "compare", first, last, code=1)
     row = next(line for line in done.stdout.splitlines() if line.startswith("e2e_s"))
     assert "slower (p " in row
     assert "Failed: scripted (warm)" in done.stderr
-    bench.run("bench", "compare", "last-1", "last", "--fail-on", "e2e_s>9000%")
-    gated = bench.run("bench", "compare", "last-1", "last", "--fail-on", "e2e_s>10%", code=1)
+    bench.run("bench", "compare", first, last, "--fail-on", "e2e_s>9000%")
+    gated = bench.run("bench", "compare", first, last, "--fail-on", "e2e_s>10%", code=1)
     assert "Failed: e2e_s>10%" in gated.stderr
     said = json.loads(
-        bench.run("bench", "compare", "last", "last-1", "--json", "--fail-on", "e2e_s>10%").stdout
+        bench.run("bench", "compare", last, first, "--json", "--fail-on", "e2e_s>10%").stdout
     )
     assert said["passed"] is True
-    wrong = bench.run("bench", "compare", "last", "last-1", "--fail-on", "speed>1%", code=2)
+    wrong = bench.run("bench", "compare", last, first, "--fail-on", "speed>1%", code=2)
     assert "There is no metric 'speed'" in wrong.stderr
-    assert "two or more" in bench.run("bench", "compare", "last", "last", code=2).stderr
+    assert "two or more" in bench.run("bench", "compare", last, last, code=2).stderr
 
 
 def test_plans_are_saved_and_run_again(bench: Preloaded) -> None:

@@ -262,7 +262,8 @@ async def test_two_that_wait_for_each_other_both_get_through(postgres_address: U
     await asyncio.gather(
         database.write(work, keys[0], keys[1]), database.write(work, keys[1], keys[0])
     )
-    assert len(tries) == 3
+    # They may meet again, where the one that is tried anew is quicker than the one that waits.
+    assert len(tries) > 2
     found = [await database.read(store.get, key) for key in keys]
     assert len({thread.metadata["by"] for thread in found if thread is not None}) == 1
     await database.aclose()
