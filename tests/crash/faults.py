@@ -4,6 +4,7 @@ The points are put around the parts that the application is given: a database of
 middleware. What it runs is the product's own code, unchanged.
 """
 
+import functools
 import os
 import signal
 import threading
@@ -81,9 +82,16 @@ class FaultyDatabase(Database):
         name = getattr(work, "__qualname__", repr(work))
         number = self._points.take("commit", name)
 
+        # What is one statement is committed with it.
+        alone = getattr(work, "one_statement", False)
+
+        @functools.wraps(work)
         def whole(connection: Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            if alone:
+                self._points.passing(number, "before")
             result = work(connection, *args, **kwargs)
-            self._points.passing(number, "before")
+            if not alone:
+                self._points.passing(number, "before")
             return result
 
         result = super().write_now(whole, *args, **kwargs)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -18,9 +19,11 @@ from novasystem.errors import IllegalTransition, ThreadBusy
 from novasystem.runs import liveness, pending, transactions
 from novasystem.runs.context import RunContext
 from novasystem.runs.feed import Feed
+from novasystem.runs.joined import Opening
 from novasystem.runs.records import NewRun, Run
 from novasystem.runs.state import ACTIVE, ENDED, RunStatus
 from novasystem.runs.store import Raw
+from novasystem.storage.ids import now_ms
 from novasystem.threads import store as threads
 from novasystem.threads.records import NewItem
 from tests.runs.model import (
@@ -141,7 +144,9 @@ class Doors(RuleBasedStateMachine):
             return []
 
         try:
-            run = self.database.write_now(transactions.begin, lambda _: new, executor, write)
+            run = self._joined(new, executor) or self.database.write_now(
+                transactions.begin, lambda _: new, executor, write
+            )
         except ThreadBusy as error:
             busy: str | None = error.run_id
         else:
@@ -160,6 +165,25 @@ class Doors(RuleBasedStateMachine):
             thread.added += 1
         if executor is not None:
             self._leased(run, executor)
+
+    def _joined(self, new: NewRun, executor: str | None) -> Run | None:
+        """The same in one statement, where it can be and nothing is in its way."""
+        if self.database.is_sqlite or executor is None or new.thread_id is None:
+            return None
+        at_ms, run_id = now_ms(), f"run_{next(self.numbers)}"
+        asked = NewItem("message", "asked", role="user", id=f"asked_{run_id}")
+        say, stored = threads.added_to_held(asked, at_ms)
+        take = threads.taken(new.thread_id, new.owner_id, run_id, at_ms)
+
+        def told(thread_key: int, position: int, key: int) -> None:
+            item = stored(thread_key, position, key)
+            assert thread_key == new.thread_key
+            known = self.database.read_now(threads.get_item, thread_key, item.id)
+            assert item == known
+
+        opening = Opening(replace(new, id=run_id), take, say, told, at_ms)
+        run: Run | None = self.database.write_now(transactions.open_joined, opening, "", executor)
+        return run
 
     def _leased(self, run: Run, executor: str) -> None:
         assert run.executor == executor

@@ -11,6 +11,7 @@ from novasystem.errors import StorageUnavailable
 from novasystem.runs import store
 from novasystem.runs.context import Kind, RunContext
 from novasystem.runs.feed import Feed
+from novasystem.runs.joined import Change
 from novasystem.runs.journal import Journal
 from novasystem.runs.records import Outcome, Run
 from novasystem.runs.state import ENDED, RunStatus
@@ -35,9 +36,13 @@ def settle(connection: Connection, run: Run, status: RunStatus) -> Sequence[Raw]
     return [("settled", {"status": status, "of": run.id}, 0)]
 
 
-def add_said(thread_key: int | None, item: str, connection: Connection) -> None:
-    assert thread_key is not None
-    threads.add(connection, thread_key, [NewItem("message", "said", role="assistant", id=item)])
+def add_said(thread_key: int, item: str) -> Change:
+    new = NewItem("message", "said", role="assistant", id=item)
+
+    def write(connection: Connection) -> None:
+        threads.add(connection, thread_key, [new])
+
+    return Change(write, [threads.added_to_held(new, 0)[0]], frozenset({item}), adds=True)
 
 
 KINDS = {"resumes": Kind(_execute, settle, resumes=True), "fails": Kind(_execute, settle)}

@@ -5,7 +5,6 @@ moves by hand: so one can be killed at any point, and go on writing as a zombie.
 """
 
 import asyncio
-import functools
 from pathlib import Path
 
 import pytest
@@ -98,7 +97,7 @@ class Machine(Doors):
         for _ in range(count):
             number = next(self.numbers)
             item = f"said_{number}" if with_item and key is not None else None
-            write = None if item is None else functools.partial(add_said, key, item)
+            write = None if item is None or key is None else add_said(key, item)
             try:
                 chosen.context.emit("text", {"text": str(number)}, write)
             except FencedOut:
@@ -196,7 +195,14 @@ class Machine(Doors):
                 after, stored = self.database.write_now(transactions.release, batch, settle)
             else:
                 ending = Ending(status, error)  # type: ignore[arg-type]
-                after, stored = self.database.write_now(transactions.end, batch, ending, settle)
+                changes = transactions.changes_of(batch, ending)
+                found = None
+                if changes is not None and not self.database.is_sqlite:
+                    joined = transactions.end_joined
+                    found = self.database.write_now(joined, batch, changes, ending)
+                if found is None:
+                    found = self.database.write_now(transactions.end, batch, ending, settle)
+                after, stored = found
         except FencedOut:
             assert not held
             chosen.feed.rewind()

@@ -14,17 +14,18 @@ from novasystem.engines.requests import GenerateRequest, TimeLimits
 from novasystem.errors import NotFound
 from novasystem.runs import store as run_store
 from novasystem.runs.context import Kind, RunContext
-from novasystem.runs.records import NewRun, Outcome, Run, Seen
+from novasystem.runs.joined import Change
+from novasystem.runs.records import Outcome, Run, Seen
 from novasystem.runs.service import Runs
 from novasystem.runs.store import Raw
 from novasystem.storage.database import Database
 from novasystem.threads import store
 from novasystem.threads.queue import ThreadQueue
-from novasystem.threads.records import Item, NewItem
+from novasystem.threads.records import Item
 from novasystem.turns.answer import answer
 from novasystem.turns.asking import ask
-from novasystem.turns.fitting import estimate
 from novasystem.turns.kept import settle, spoken
+from novasystem.turns.opening import Said
 from novasystem.turns.tokens import count
 from novasystem.turns.window import look_back
 
@@ -78,7 +79,8 @@ def _note(context: RunContext, message: Item, tokens: int, exact: bool) -> None:
         def write(connection: Connection) -> None:
             store.set_token_count(connection, message.key, tokens, exact=True)
 
-        context.emit("counted", {"item_id": message.id, "tokens": tokens}, write)
+        change = Change(write, [store.counted_item(message.key, tokens)], frozenset({message.id}))
+        context.emit("counted", {"item_id": message.id, "tokens": tokens}, change)
 
 
 class Chat:
@@ -116,23 +118,18 @@ class Chat:
         name = model or self._registry.default_model
         heads = self._head_starts
 
+        def stored(item: Item) -> None:
+            heads.stored(run_id, item)
+
         async def start() -> Run:
-            def begin(connection: Connection) -> NewRun:
-                thread = store.create(connection, thread_id, owner_id)
-                request = {"model": name, **options.stored()}
-                return NewRun(
-                    KIND, owner_id, request, thread_key=thread.key, thread_id=thread_id, id=run_id
-                )
+            request = {"model": name, **options.stored()}
+            said = Said(KIND, owner_id, thread_id, message, request, run_id=run_id, stored=stored)
 
             def write(connection: Connection, run: Run) -> list[Raw]:
-                assert run.thread_key is not None
                 if options.instead_of is not None:
+                    assert run.thread_key is not None
                     store.cut(connection, run.thread_key, options.instead_of)
-                said = NewItem(
-                    "message", message, role="user", run_id=run.id, token_count=estimate(message)
-                )
-                heads.stored(run_id, store.add(connection, run.thread_key, [said])[0])
-                return []
+                return said.write(connection, run)
 
             def still() -> bool:
                 return self._runs.room(lane)
@@ -151,7 +148,13 @@ class Chat:
                     still=still,
                 )
             try:
-                run = await self._runs.start(begin, lane=lane, write=write, unseen="cancel")
+                run = await self._runs.start(
+                    said.new,
+                    lane=lane,
+                    write=write,
+                    unseen="cancel",
+                    opening=said.opening() if options.instead_of is None else None,
+                )
             except BaseException:
                 heads.drop(run_id)
                 raise

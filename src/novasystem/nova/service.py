@@ -17,15 +17,14 @@ from novasystem.nova.limits import AskLimits
 from novasystem.nova.mode import Asked, settled
 from novasystem.nova.progress import Progress
 from novasystem.runs import store as run_store
-from novasystem.runs.records import Event, NewRun, Run, Seen
+from novasystem.runs.records import Event, Run, Seen
 from novasystem.runs.service import Runs
 from novasystem.runs.state import ENDED
-from novasystem.runs.store import Raw
 from novasystem.storage.ids import new_id
 from novasystem.threads import store as thread_store
 from novasystem.threads.queue import ThreadQueue
-from novasystem.threads.records import Item, NewItem, Thread
-from novasystem.turns.fitting import estimate
+from novasystem.threads.records import Item, Thread
+from novasystem.turns.opening import Said
 
 __all__ = ["Nova", "Question", "Session"]
 
@@ -87,26 +86,12 @@ class Nova:
         }
         named = run_id or new_id("run")
 
-        def begin(connection: Connection) -> NewRun:
-            thread = thread_store.create(connection, thread_id, owner_id)
-            return NewRun(
-                KIND, owner_id, request, thread_key=thread.key, thread_id=thread_id, id=named
-            )
-
-        def write(connection: Connection, run: Run) -> list[Raw]:
-            assert run.thread_key is not None
-            said = NewItem(
-                "message",
-                question.prompt,
-                role="user",
-                run_id=run.id,
-                token_count=estimate(question.prompt),
-            )
-            thread_store.add(connection, run.thread_key, [said])
-            return []
+        said = Said(KIND, owner_id, thread_id, question.prompt, request, run_id=named)
 
         async def start() -> Run:
-            return await self._runs.start(begin, lane=lane, write=write)
+            return await self._runs.start(
+                said.new, lane=lane, write=said.write, opening=said.opening()
+            )
 
         return await self._queue.take_turn((owner_id, thread_id), start)
 

@@ -168,11 +168,17 @@ class Execution:
                     raise
 
     async def _write_end(self, batch: Batch, ending: Ending | None, settle: Settle | None) -> Run:
-        write = self.context.database.write
+        database = self.context.database
         if ending is None:
-            after, events = await write(transactions.release, batch, settle)
+            after, events = await database.write(transactions.release, batch, settle)
         else:
-            after, events = await write(transactions.end, batch, ending, settle)
+            changes = None if database.is_sqlite else transactions.changes_of(batch, ending)
+            found = None
+            if changes is not None:
+                found = await database.write(transactions.end_joined, batch, changes, ending)
+            if found is None:
+                found = await database.write(transactions.end, batch, ending, settle)
+            after, events = found
         self._feed.commit(batch.last_seq)
         self._feed.show_stored(events)
         if after.status == "queued":

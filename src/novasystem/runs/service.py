@@ -13,6 +13,7 @@ from novasystem.runs import store, transactions
 from novasystem.runs.context import Kind
 from novasystem.runs.executor import Executor, Limits
 from novasystem.runs.feed import Feed
+from novasystem.runs.joined import Opening
 from novasystem.runs.records import Event, NewRun, Rewound, Run, Seen
 from novasystem.runs.state import ENDED, RunStatus
 from novasystem.runs.transactions import Write
@@ -81,10 +82,12 @@ class Runs:
         lane: str = "",
         write: Write | None = None,
         unseen: Literal["go_on", "cancel"] = "go_on",
+        opening: Opening | None = None,
     ) -> Run:
         """Store a run, and begin it at once where there is room in its lane.
 
         ``new`` and ``write`` work in the same transaction, before and after the run's row is there.
+        ``opening``: the same as one statement can do it, which is tried first where it may.
         ``unseen``: what becomes of a run that was stored where the caller is cancelled meanwhile.
         Raises ``ThreadBusy`` where another run holds the thread.
         """
@@ -92,7 +95,8 @@ class Runs:
         here = self._executor.room(lane)
         if here:
             self._executor.reserve(lane)
-        starting = self._keep(self._start(new, lane, write, here=here))
+        joined = opening if here and not self.database.is_sqlite else None
+        starting = self._keep(self._start(new, lane, write, joined, here=here))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -105,7 +109,13 @@ class Runs:
             self.abandon(started.result())
 
     async def _start(
-        self, new: Callable[[Connection], NewRun], lane: str, write: Write | None, *, here: bool
+        self,
+        new: Callable[[Connection], NewRun],
+        lane: str,
+        write: Write | None,
+        opening: Opening | None,
+        *,
+        here: bool,
     ) -> Run:
         executor = self._executor
 
@@ -113,9 +123,15 @@ class Runs:
             return replace(new(connection), lane=lane)
 
         try:
-            run = await self.database.write(
-                transactions.begin, begin, executor.id if here else None, write
-            )
+            run = None
+            if opening is not None:
+                run = await self.database.write(
+                    transactions.open_joined, opening, lane, executor.id
+                )
+            if run is None:
+                run = await self.database.write(
+                    transactions.begin, begin, executor.id if here else None, write
+                )
         except BaseException:
             if here:
                 executor.unreserve(lane)

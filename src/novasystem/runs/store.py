@@ -23,6 +23,7 @@ __all__ = [
     "Raw",
     "advance",
     "append",
+    "batch",
     "close",
     "end_step",
     "events_after",
@@ -38,6 +39,8 @@ __all__ = [
     "lock_fenced",
     "lock_lease",
     "named_step",
+    "new_run",
+    "row",
     "set_metadata",
     "set_step_details",
     "update",
@@ -59,20 +62,23 @@ def insert(
     ``last_seq``: how many events the caller is going to log with it.
     Raises ``ThreadBusy`` where another run holds the thread.
     """
-    run_id = new.id or new_id("run")
-    now = now_ms()
+    values = row(new, now_ms(), executor, last_seq)
     if new.thread_key is not None:
-        held = statements.HOLD(
-            connection, {"of_key": new.thread_key, "active_run": run_id, "updated_at": now}
-        )
+        hold = {"active_run": values["id"], "updated_at": values["created_at"]}
+        held = statements.HOLD(connection, {"of_key": new.thread_key, **hold})
         if not held.rows:
             thread = sa.select(threads.c.active_run).where(threads.c.key == new.thread_key)
             other = connection.execute(thread).one_or_none()
             if other is None:
                 raise NotFound("thread", new.thread_id or "", param="thread_id")
             raise ThreadBusy(new.thread_id or "", other.active_run or "")
-    values = {
-        "id": run_id,
+    return new_run(statements.INSERT(connection, values).value, values, new.thread_id)
+
+
+def row(new: NewRun, at_ms: int, executor: str | None, last_seq: int) -> dict[str, Any]:
+    """What of a new run's row is not ``None``, and what may be."""
+    return {
+        "id": new.id or new_id("run"),
         "owner_id": new.owner_id,
         "thread_key": new.thread_key,
         "kind": new.kind,
@@ -82,17 +88,20 @@ def insert(
         "request": orjson.loads(orjson.dumps(new.request)),
         "assistant_id": new.assistant_id,
         "metadata": dict(new.metadata),
-        "created_at": now,
-        "expires_at": None if new.expires_in_s is None else now + int(1000 * new.expires_in_s),
-        "started_at": None if executor is None else now,
+        "created_at": at_ms,
+        "expires_at": None if new.expires_in_s is None else at_ms + int(1000 * new.expires_in_s),
+        "started_at": None if executor is None else at_ms,
         "executor": executor,
         "fence": 0 if executor is None else 1,
         "interruptions": 0,
         "last_seq": last_seq,
     }
-    key = statements.INSERT(connection, values).value
+
+
+def new_run(key: int, values: Mapping[str, Any], thread_id: str | None) -> Run:
+    """The run whose row was stored with these values."""
     absent = dict.fromkeys(("ended_at", "error", "details", "usage"))
-    return Run(**{**absent, **values, "key": key, "thread_id": new.thread_id})
+    return Run(**{**absent, **values, "key": key, "thread_id": thread_id})
 
 
 def get(
@@ -198,12 +207,12 @@ def set_metadata(connection: Connection, run_key: int, metadata: Mapping[str, st
 
 def append(connection: Connection, run_key: int, first_seq: int, events: Sequence[Raw]) -> None:
     """One batch of the log; the caller has checked the fence and sets ``last_seq``."""
-    statements.APPEND(connection, _batch(run_key, first_seq, events))
+    statements.APPEND(connection, {"run_key": run_key, **batch(first_seq, events)})
 
 
-def _batch(run_key: int, first_seq: int, events: Sequence[Raw]) -> dict[str, Any]:
+def batch(first_seq: int, events: Sequence[Raw]) -> dict[str, Any]:
+    """A row of the log but for its run."""
     return {
-        "run_key": run_key,
         "first_seq": first_seq,
         "last_seq": first_seq + len(events) - 1,
         "events": orjson.dumps(events),
@@ -233,7 +242,7 @@ def close(
             parts.append((statements.FREE, {**free, "updated_at": at_ms}))
             words.append(f"thread {run.thread_key}")
     parts += [
-        (statements.APPEND, _batch(run.key, first_seq, events)),
+        (statements.APPEND, {"run_key": run.key, **batch(first_seq, events)}),
         (statements.UPDATE, {"of_key": run.key, **changes}),
         *notices(connection, *words),
     ]

@@ -9,10 +9,12 @@ from sqlalchemy.engine import Connection
 from novasystem.errors import IllegalTransition, NotFound
 from novasystem.runs import pending, store
 from novasystem.runs.context import Batch, Kind, Settle
+from novasystem.runs.joined import Change, Opening, joinable, keep, open_run
 from novasystem.runs.journal import write_batch
 from novasystem.runs.records import Event, NewRun, Run, StepStatus
 from novasystem.runs.state import ENDED, RunStatus, check
 from novasystem.runs.store import Raw
+from novasystem.storage.database import one_statement
 from novasystem.storage.ids import now_ms
 from novasystem.storage.notices import notify
 
@@ -21,10 +23,13 @@ __all__ = [
     "Write",
     "begin",
     "cancel",
+    "changes_of",
     "claim",
     "end",
+    "end_joined",
     "expire",
     "go_on",
+    "open_joined",
     "release",
     "take_over",
 ]
@@ -99,6 +104,14 @@ def begin(
     return replace(run, last_seq=len(events))
 
 
+@one_statement
+def open_joined(connection: Connection, opening: Opening, lane: str, executor: str) -> Run | None:
+    """As :func:`begin`, leased to ``executor``, in one statement; ``None``: nothing was stored,
+    and :func:`begin` says why."""
+    events = [status_event("queued", opening.at_ms), status_event("in_progress", opening.at_ms)]
+    return open_run(connection, opening, lane, executor, events)
+
+
 def _logged(connection: Connection, run: Run, events: Sequence[Raw], word: str | None) -> Run:
     """Append to the log of a run that nobody else writes to now."""
     last_seq = run.last_seq + len(events)
@@ -135,6 +148,44 @@ def end(
             write(connection)
         unwritten = batch.events
     return _end(connection, batch.run, batch.last_seq, ending, settle, unwritten)
+
+
+def changes_of(batch: Batch, ending: Ending) -> list[Change] | None:
+    """What :func:`end_joined` is to write of ``batch``; ``None``: :func:`end` is to do it."""
+    if ending.status not in {"completed", "incomplete", "requires_action"}:
+        # There may be something to settle, and a cancel has ways of its own.
+        return None
+    changes = joinable(batch.writes)
+    return None if changes is None or any(change.opens for change in changes) else changes
+
+
+@one_statement
+def end_joined(
+    connection: Connection, batch: Batch, changes: Sequence[Change], ending: Ending
+) -> tuple[Run, list[Event]] | None:
+    """As :func:`end` in one statement, on PostgreSQL, with what :func:`changes_of` gave.
+
+    ``None``: nothing was stored, and :func:`end` says why or does it.
+    """
+    run, status, now = batch.run, ending.status, now_ms()
+    check(run.id, "in_progress", status)
+    event = status_event(status, now, details=ending.details, usage=ending.usage)
+    row: dict[str, Any] = {
+        "status": status,
+        "executor": None,
+        "ended_at": now if status in ENDED else None,
+        "error": None,
+        "details": ending.details,
+        "usage": ending.usage,
+    }
+    steps = _STEP_END[status] if status in ENDED else None
+    events = [*batch.events, event]
+    if not keep(
+        connection, run, batch.first_seq - 1, events, changes, steps=steps, at_ms=now, **row
+    ):
+        return None
+    after = replace(run, last_seq=batch.last_seq + 1, **row)
+    return after, numbered(after.last_seq, [event])
 
 
 def _end(

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from novasystem.errors import ConfigurationError, StorageFull, StorageUnavailable
 
-__all__ = ["Database", "database_url", "finish"]
+__all__ = ["Database", "database_url", "finish", "one_statement"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +47,19 @@ _COLLISIONS = {"40001", "40P01"}
 # The cheapest to set up for one look.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _DAMAGED = ("file is not a database", "database disk image is malformed")
+
+
+_ONE = "one_statement"
+
+
+def one_statement(work: Callable[P, T]) -> Callable[P, T]:
+    """Mark what carries out one statement at most, which PostgreSQL begins and commits by itself.
+
+    To begin a transaction and to commit it are two more ways there and back. SQLite, which has
+    none, has a transaction around it as around everything else.
+    """
+    setattr(work, _ONE, True)
+    return work
 
 
 def database_url(configured: str | None, data_dir: Path) -> URL:
@@ -82,9 +96,10 @@ class Database:
         self.where = str(url.database) if self.is_sqlite else url.render_as_string()
         self._reader = self._writer = _engine(url)
         if self.is_sqlite:
-            self._writer = _engine(url, writer=True)
+            self._writer = self._alone = _engine(url, writer=True)
             readers, writers = _READERS, 1
         else:
+            self._alone = self._writer.execution_options(isolation_level="AUTOCOMMIT")
             # One state for all statements of a transaction, as SQLite has it.
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ")
             readers = writers = _POSTGRES_CONNECTIONS // 2
@@ -125,15 +140,18 @@ class Database:
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """As :meth:`write`, in the calling thread."""
+        begin: Callable[[], AbstractContextManager[Connection]] = self._writer.begin
+        if not self.is_sqlite and getattr(work, _ONE, False):
+            begin = self._alone.connect
         with self._explained():
             for _ in range(5):
                 try:
-                    with self._writer.begin() as connection:
+                    with begin() as connection:
                         return work(connection, *args, **kwargs)
                 except DBAPIError as error:
                     if getattr(error.orig, "sqlstate", None) not in _COLLISIONS:
                         raise
-            with self._writer.begin() as connection:
+            with begin() as connection:
                 return work(connection, *args, **kwargs)
 
     def rebuild_now(

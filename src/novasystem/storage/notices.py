@@ -14,14 +14,17 @@ from sqlalchemy.engine import Connection
 
 from novasystem.errors import StorageUnavailable
 from novasystem.storage.database import Database
-from novasystem.storage.statements import Part, Prepared
+from novasystem.storage.statements import RUN, Part, Prepared
 
-__all__ = ["Notices", "notices", "notify"]
+__all__ = ["TELL_OF_RUN", "Notices", "notices", "notify"]
 
 _CHANNEL = "novasystem"
 # PostgreSQL takes at most 8,000 bytes a notice.
 _MAX_CHARS = 7_000
-_NOTIFY = Prepared(sa.select(sa.func.pg_notify(_CHANNEL, sa.bindparam("payload", type_=sa.Text))))
+_TOLD = sa.select(sa.func.pg_notify(_CHANNEL, sa.bindparam("payload", type_=sa.Text)))
+_NOTIFY = Prepared(_TOLD)
+TELL_OF_RUN = Prepared(_TOLD.select_from(RUN))
+"""The last of chained statements: tells ``payload``, and gives a row, where ``run`` has one."""
 _RETRY_S = 1.0
 _LOOK_S = 1.0
 

@@ -1,7 +1,7 @@
 """The SQL of threads and items. Each function works in the transaction of its connection."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,18 +11,21 @@ from novasystem.errors import NotFound
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.storage.notices import notify
 from novasystem.storage.paging import paged
-from novasystem.storage.statements import Prepared
+from novasystem.storage.statements import HELD, RUN, Part, Prepared, inserted
 from novasystem.storage.tables import items, runs, threads
 from novasystem.threads.records import Item, NewItem, Thread
 
 __all__ = [
     "add",
+    "added_to_held",
     "count_items",
+    "counted_item",
     "create",
     "cut",
     "delete",
     "delete_item",
     "end_item",
+    "ended_item",
     "find",
     "get",
     "get_item",
@@ -31,6 +34,7 @@ __all__ = [
     "list_items",
     "list_threads",
     "set_token_count",
+    "taken",
     "update",
     "update_item",
 ]
@@ -57,6 +61,36 @@ _INSERT_ONE = Prepared(sa.insert(items).returning(items.c.key))
 _INSERT = sa.insert(items).returning(items.c.key, sort_by_parameter_order=True)
 _UPDATE_ID = Prepared(sa.update(items).where(items.c.id == sa.bindparam("of_id")))
 _UPDATE_KEY = Prepared(sa.update(items).where(items.c.key == sa.bindparam("of_key")))
+# As parts of a statement on PostgreSQL that change nothing where its link ``run`` has no row.
+_END_OF_RUN = Prepared(
+    sa.update(items).where(items.c.id == sa.bindparam("of_id"), RUN.c.key.is_not(None))
+)
+_COUNT_OF_RUN = Prepared(
+    sa.update(items).where(items.c.key == sa.bindparam("of_key"), RUN.c.key.is_not(None))
+)
+
+
+@functools.cache
+def _take() -> Prepared:
+    from sqlalchemy.dialects import postgresql
+
+    new = postgresql.insert(threads)
+    taking = new.on_conflict_do_update(
+        index_elements=[threads.c.owner_id, threads.c.id],
+        set_={
+            "active_run": new.excluded.active_run,
+            "updated_at": new.excluded.updated_at,
+            "last_position": threads.c.last_position + sa.literal_column("1"),
+        },
+        where=threads.c.active_run.is_(None),
+    )
+    return Prepared(taking.returning(threads.c.key, threads.c.last_position))
+
+
+@functools.cache
+def _added(names: tuple[str, ...]) -> Prepared:
+    given = {"thread_key": HELD.c.key, "position": HELD.c.last_position}
+    return Prepared(inserted(items, names, given).returning(items.c.key))
 
 
 @functools.cache
@@ -96,6 +130,23 @@ def create(
         # Otherwise it was there, and has been deleted since.
         if found is not None:
             return found
+
+
+def taken(thread_id: str, owner_id: str, run_id: str, at_ms: int) -> Part:
+    """Takes the thread for a run, with a place for one item more; makes it where it is not there.
+
+    For the link ``held``, on PostgreSQL alone. It gives no row where another run has it.
+    """
+    values = {
+        "id": thread_id,
+        "owner_id": owner_id,
+        "created_at": at_ms,
+        "updated_at": at_ms,
+        "metadata": {},
+        "active_run": run_id,
+        "last_position": 1,
+    }
+    return _take(), values
 
 
 def find(connection: Connection, thread_id: str, owner_id: str) -> Thread | None:
@@ -165,6 +216,20 @@ def add(connection: Connection, thread_key: int, new: Sequence[NewItem]) -> list
     return [Item(key=key, **row) for key, row in zip(keys, rows, strict=True)]
 
 
+def added_to_held(item: NewItem, at_ms: int) -> tuple[Part, Callable[[int, int, int], Item]]:
+    """Adds an item to the link ``held`` in its last position, on PostgreSQL alone.
+
+    Also returned is what makes of the thread's key, the position and its own key what is stored.
+    """
+    row = _row(item, 0, 0, at_ms)
+    set_ = {k: v for k, v in row.items() if v is not None and k not in {"thread_key", "position"}}
+
+    def stored(thread_key: int, position: int, key: int) -> Item:
+        return Item(**{**row, "thread_key": thread_key, "position": position, "key": key})
+
+    return (_added(tuple(set_)), set_), stored
+
+
 def _row(item: NewItem, thread_key: int, position: int, now: int) -> dict[str, Any]:
     ended_at = now if item.ended_at is None else item.ended_at
     return {
@@ -201,21 +266,42 @@ def end_item(
     ended_at: int | None = None,
 ) -> None:
     """Complete a message that was being written; with a reason it stays incomplete."""
+    said = _ended(content, token_count, token_count_exact, incomplete_reason, ended_at)
+    _UPDATE_ID(connection, {"of_id": item_id, **said})
+
+
+def ended_item(
+    item_id: str,
+    content: str,
+    *,
+    token_count: int | None = None,
+    token_count_exact: bool = False,
+    incomplete_reason: str | None = None,
+    ended_at: int | None = None,
+) -> Part:
+    """As :func:`end_item`, where the link ``run`` has a row; on PostgreSQL alone."""
+    said = _ended(content, token_count, token_count_exact, incomplete_reason, ended_at)
+    return _END_OF_RUN, {"of_id": item_id, **said}
+
+
+def _ended(
+    content: str,
+    token_count: int | None,
+    token_count_exact: bool,
+    incomplete_reason: str | None,
+    ended_at: int | None,
+) -> dict[str, Any]:
     now = now_ms() if ended_at is None else ended_at
     complete = incomplete_reason is None
-    _UPDATE_ID(
-        connection,
-        {
-            "of_id": item_id,
-            "content": content,
-            "status": "completed" if complete else "incomplete",
-            "incomplete_reason": incomplete_reason,
-            "completed_at": now if complete else None,
-            "incomplete_at": None if complete else now,
-            "token_count": token_count,
-            "token_count_exact": token_count_exact,
-        },
-    )
+    return {
+        "content": content,
+        "status": "completed" if complete else "incomplete",
+        "incomplete_reason": incomplete_reason,
+        "completed_at": now if complete else None,
+        "incomplete_at": None if complete else now,
+        "token_count": token_count,
+        "token_count_exact": token_count_exact,
+    }
 
 
 def get_item(connection: Connection, thread_key: int, item_id: str) -> Item | None:
@@ -272,6 +358,11 @@ def items_of_run(connection: Connection, run_id: str) -> list[Item]:
 def set_token_count(connection: Connection, item_key: int, tokens: int, *, exact: bool) -> None:
     counted = {"token_count": tokens, "token_count_exact": exact}
     _UPDATE_KEY(connection, {"of_key": item_key, **counted})
+
+
+def counted_item(item_key: int, tokens: int) -> Part:
+    """As :func:`set_token_count`, exact, where the link ``run`` has a row; on PostgreSQL alone."""
+    return _COUNT_OF_RUN, {"of_key": item_key, "token_count": tokens, "token_count_exact": True}
 
 
 def update_item(connection: Connection, item_key: int, metadata: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from novasystem.engines.events import FinishReason, ToolCallDelta
 from novasystem.engines.requests import ToolCall
 from novasystem.runs import store as run_store
 from novasystem.runs.context import RunContext, Write
+from novasystem.runs.joined import Change, added_step, ended_step
 from novasystem.runs.records import StepStatus
 from novasystem.storage.ids import new_id, now_ms
 from novasystem.threads import store
@@ -99,24 +100,26 @@ class Turn:
         assert thread_key is not None
         usage, ended_at = ended.pop("usage", None), ended.get("ended_at")
 
+        new = NewItem(
+            "message",
+            text,
+            role="assistant",
+            id=item_id,
+            status=item_status,
+            run_id=run.id,
+            assistant_id=run.assistant_id,
+            created_at=begun_at,
+            **ended,
+        )
+        details = {"message_id": item_id}
+
         def write(connection: Connection) -> None:
-            new = NewItem(
-                "message",
-                text,
-                role="assistant",
-                id=item_id,
-                status=item_status,
-                run_id=run.id,
-                assistant_id=run.assistant_id,
-                created_at=begun_at,
-                **ended,
-            )
             store.add(connection, thread_key, [new])
             run_store.insert_step(
                 connection,
                 run.key,
                 type_="message_creation",
-                details={"message_id": item_id},
+                details=details,
                 step_id=step_id,
                 created_at=begun_at,
                 status=step_status,
@@ -124,7 +127,18 @@ class Turn:
                 ended_at=ended_at,
             )
 
-        return write
+        step = {
+            "id": step_id,
+            "type": "message_creation",
+            "status": step_status,
+            "details": details,
+            "usage": usage,
+            "created_at": begun_at,
+            "ended_at": ended_at,
+        }
+        rows = frozenset({str(item_id), str(step_id)})
+        parts = [store.added_to_held(new, begun_at)[0], added_step(step)]
+        return Change(write, parts, rows, adds=True, opens=ended_at is None)
 
     def call(self, delta: ToolCallDelta) -> None:
         self.show()
@@ -199,13 +213,22 @@ class Turn:
             store.end_item(connection, item_id, text, **said)
             run_store.end_step(connection, step_id, "completed", usage=usage, ended_at=at_ms)
 
+        change = Change(
+            write,
+            [
+                store.ended_item(item_id, text, **said),
+                ended_step(step_id, status="completed", usage=usage, ended_at=at_ms),
+            ],
+            frozenset({item_id, step_id}),
+            ends=step_id,
+        )
         status: ItemStatus = "completed" if why is None else "incomplete"
         # A short answer has ended before its begin is written: both are stored in one.
         whole = self._adding(text, status, "completed", usage=usage, **said)
         at_once = self._begin is not None and self._context.amend(self._begin, whole)
         ended: dict[str, Any] = {"item_id": item_id, "step_id": step_id, "text": text}
         ended |= {"reason": why, "usage": usage, "tokens": tokens, "exact": counted is not None}
-        self._context.emit("message_ended", ended, None if at_once else write, at_ms)
+        self._context.emit("message_ended", ended, None if at_once else change, at_ms)
 
     def _write_calls(self, calls: Sequence[ToolCall]) -> None:
         """Into their step; they become items of the thread together with their results."""
