@@ -48,7 +48,7 @@ def begun(database: Database) -> Run:
 def adding(run: Run, item: str = "msg_1", *, open_step: bool = False) -> Change:
     """An answer and its step, as a turn writes them."""
     new = NewItem("message", "said", role="assistant", id=item, run_id=run.id)
-    step = {"id": f"step_{item}", "type": "t", "status": "completed", "details": {}}
+    step: dict[str, Any] = {"id": f"step_{item}", "type": "t", "status": "completed", "details": {}}
     step |= {"created_at": 1, "ended_at": 2}
     return Change(
         lambda _connection: None,
@@ -67,6 +67,12 @@ def ending(
     changes = transactions.changes_of(batch, how)
     assert changes is not None
     return database.write_now(transactions.end_joined, batch, changes, how)
+
+
+def kept(
+    connection: Connection, run: Run, known: int, events: list[Any], changes: list[Change]
+) -> bool:
+    return keep(connection, run, known, events, changes)
 
 
 def thread_of(database: Database, run: Run) -> Thread:
@@ -271,21 +277,20 @@ def test_what_is_one_statement_has_no_transaction_around_it(database: Database) 
     assert inside[0] == inside[1]
     alone = database.write_now(one_statement(work))
     assert alone[0] != alone[1]
-    # The connection goes back as it was.
-    work.__dict__.clear()
-    inside = database.write_now(work)
-    assert inside[0] == inside[1]
+    # The connection went back as it was.
+    transaction = database.write_now(lambda connection: work(connection))
+    assert transaction[0] == transaction[1]
 
 
 def test_a_batch_follows_the_log_or_nothing_is_written(database: Database) -> None:
     run = begun(database)
     events: list[Any] = [("text", {"text": "a"}, now_ms())]
-    early = database.write_now(keep, run, run.last_seq + 1, events, [adding(run)])
+    early = database.write_now(kept, run, run.last_seq + 1, events, [adding(run)])
     assert not early
     assert nothing_changed(database, run)
     assert items_of(database, run) == [(1, "Hi.")]
-    assert database.write_now(keep, run, run.last_seq, events, [adding(run)])
-    assert not database.write_now(keep, run, run.last_seq, events, [adding(run, "msg_2")])
+    assert database.write_now(kept, run, run.last_seq, events, [adding(run)])
+    assert not database.write_now(kept, run, run.last_seq, events, [adding(run, "msg_2")])
     assert items_of(database, run) == [(1, "Hi."), (2, "said")]
     thread = thread_of(database, run)
     assert (thread.active_run, thread.last_position) == (run.id, 2)

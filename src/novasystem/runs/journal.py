@@ -34,7 +34,7 @@ def write_batch(connection: Connection, batch: Batch) -> None:
 @one_statement
 def _write_joined(connection: Connection, batch: Batch, changes: Sequence[Change]) -> bool:
     """As :func:`write_one` in one statement, on PostgreSQL; ``False``: nothing was written."""
-    return keep(connection, batch.run, batch.first_seq - 1, batch.events, changes)
+    return _keep(connection, batch, changes)
 
 
 class Journal:
@@ -161,15 +161,25 @@ class Journal:
 def _write_all(connection: Connection, batches: list[Batch]) -> set[str]:
     """Write those that still have their lease; the ids of the others."""
     fenced: set[str] = set()
+    written: list[str] = []
+    postgres = connection.dialect.name == "postgresql"
     # In one order, so that two processes never wait for each other.
     for batch in sorted(batches, key=lambda batch: batch.run.key):
+        changes = joinable(batch.writes) if postgres else None
+        if changes is not None and _keep(connection, batch, changes):
+            continue
         try:
             write_batch(connection, batch)
         except FencedOut:
             fenced.add(batch.run.id)
-    written = [f"events {batch.run.id}" for batch in batches if batch.run.id not in fenced]
+        else:
+            written.append(f"events {batch.run.id}")
     notify(connection, *written)
     return fenced
+
+
+def _keep(connection: Connection, batch: Batch, changes: Sequence[Change]) -> bool:
+    return keep(connection, batch.run, batch.first_seq - 1, batch.events, changes)
 
 
 def write_one(connection: Connection, batch: Batch) -> None:

@@ -297,7 +297,10 @@ def _engine(url: URL, *, writer: bool = False) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # By the driver itself: SQLAlchemy's own way to say it was 44 of the 109 µs of CPU that an
+        # empty transaction took.
+        driver: Any = connection.connection.driver_connection
+        driver.execute(begin)
 
     return engine
 
