@@ -31,13 +31,15 @@ WHERE: tuple[Where, Where] = ("before", "after")
 class Fault:
     """``where`` the point with the number ``at``, counted from 1 among those of its ``kind``.
 
-    ``record`` is a file that every point's name is appended to, whether or not it kills.
+    ``name``: of those of that name alone, where it is given. ``record`` is a file that every
+    point's name is appended to, whether or not it kills.
     """
 
     kind: Kind
     where: Where
     at: int
     record: str
+    name: str = ""
 
 
 class Points:
@@ -57,6 +59,8 @@ class Points:
         """The number of this point; 0 while it does not count."""
         with self._lock:
             if not self._armed or kind != self._fault.kind:
+                return 0
+            if self._fault.name not in {"", name.rpartition(".")[2]}:
                 return 0
             self._count += 1
             self._record.write(f"{name}\n")

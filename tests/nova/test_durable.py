@@ -1,6 +1,7 @@
 """An ask outlives its server: killed at every stage, it goes on behind its last stored step."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.faults import WHERE, Fault, Where
 from tests.crash.servers import Crashing, crashing
 from tests.http.wire import ask, eventually, opened
 from tests.nova.acting import Call, Company, Line, Play, Stalls, engine, plan, verdict
@@ -141,6 +143,52 @@ def test_killed_again_and_again_it_comes_to_its_end(company: Company, servers: C
     assert answer["status"] == "completed"
     assert len(company.acted) == 1
     assert len(answer["chain_of_thought"]) == 6
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("on", ["sqlite", "postgres"])
+def test_killed_between_the_closer_s_entry_and_the_answer_there_is_one_answer(
+    company: Company, request: pytest.FixtureRequest, tmp_path: Path, on: str, where: Where
+) -> None:
+    """The last commit of an ask stores its answer and its end; the closer's entry was the one
+    before."""
+    settings, end = engine(company.server), "end"
+    if on == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        settings["NOVA_DATABASE_URL"] = postgres.new_database(f"nova_closed_{where}")
+        end = "end_joined"
+    company.plays(planner=PLAN, executor=executor)
+    with crashing(tmp_path, settings) as servers:
+        servers.start(Fault("commit", where, 1, str(tmp_path / "points"), end))
+        ask(servers.port, "GET", "/health", headers={"x-arm": "1"})
+        body = {"prompt": QUESTION, "mode": "team", "stream": True}
+        with opened(servers.port, ASK, body) as stream:
+            run_id = stream.headers["x-run-id"]
+            until(stream, "step_done", "close")
+            assert servers.wait_for_death() == signal.SIGKILL
+        company.plays(**dict.fromkeys(STAGES, "<asked again>"))
+        servers.start()
+        answer = ended(servers.port, run_id)
+        assert (answer["status"], answer["text"]) == ("completed", RESULT), servers.said
+        assert company.acted == []
+        session = ask(servers.port, "GET", f"/api/nova/sessions/{answer['session_id']}").json
+        assert [(one["role"], one["text"]) for one in session["items"]] == [
+            ("user", QUESTION),
+            ("assistant", RESULT),
+        ]
+        run = ask(servers.port, "GET", f"/api/runs/{run_id}").json
+        with opened(servers.port, f"/api/runs/{run_id}/events") as stream:
+            told = [event.name for event in stream.rest()]
+        assert run["status"] == "completed"
+        assert told.count("answered") == 1
+        # It was the answer that was missing, and nothing where that was stored.
+        assert told.count("restarted") == (where == "before")
+        # The session is free for the next question.
+        again = {"prompt": QUESTION, "session_id": answer["session_id"], "mode": "team"}
+        company.plays(planner=PLAN, executor=executor)
+        assert ask(servers.port, "POST", ASK, again).json["text"] == RESULT
+    if on == "postgres":
+        postgres.drop_database(f"nova_closed_{where}")
 
 
 def test_each_entry_is_stored_before_the_next_agent_is_asked(

@@ -27,9 +27,10 @@ from novasystem.nova.settling import settle
 from novasystem.nova.speaking import Speaker
 from novasystem.nova.tools import Tools
 from novasystem.runs.context import Kind, RunContext
+from novasystem.runs.joined import Change
 from novasystem.runs.records import Outcome
 from novasystem.storage.database import Database
-from novasystem.storage.ids import new_id
+from novasystem.storage.ids import new_id, now_ms
 from novasystem.threads import store
 from novasystem.threads.records import Item, NewItem
 from novasystem.turns.fitting import estimate
@@ -234,7 +235,9 @@ class _Execution:
         def write(connection: Connection) -> None:
             store.add(connection, thread_key, [item])
 
-        self._context.emit("answered", answered, write)
+        part, _ = store.added_to_held(item, now_ms())
+        change = Change(write, [part], frozenset({str(item.id)}), adds=True)
+        self._context.emit("answered", answered, change)
 
     def _outcome(self, answered: Mapping[str, Any]) -> Outcome:
         figures = answered["metrics"]
