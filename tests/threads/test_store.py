@@ -241,3 +241,18 @@ def test_the_last_page_of_a_long_thread_is_read_without_the_rest(tmp_path: Path)
     # Far from the bound that is measured elsewhere: it only must not read ten thousand rows.
     assert (time.perf_counter() - begun) / 10 < 0.1
     database.close()
+
+
+def test_the_newest_of_a_thread_that_no_run_holds(database: Database) -> None:
+    look = database.read_now
+    assert look(store.newest_unheld, "a" * 32, "local", 3) == ([], 0)
+    thread = database.write_now(store.create, "a" * 32, "local")
+    assert look(store.newest_unheld, "a" * 32, "local", 3) == ([], 0)
+    new = [NewItem("message", str(number), role="user") for number in range(5)]
+    added = database.write_now(store.add, thread.key, new)
+    assert look(store.newest_unheld, "a" * 32, "local", 3) == (added[2:], 5)
+    assert look(store.newest_unheld, "a" * 32, "somebody", 3) == ([], 0)
+    database.write_now(store.delete_item, added[-1].key)
+    assert look(store.newest_unheld, "a" * 32, "local", 2) == (added[2:4], 5)
+    database.write_now(functools.partial(store.update, key=thread.key, active_run="run_1"))
+    assert look(store.newest_unheld, "a" * 32, "local", 3) is None

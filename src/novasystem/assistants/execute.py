@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy.engine import Connection
 
 from novasystem.assistants.requests import Asked, to_asked
 from novasystem.engines.registry import Registry
@@ -22,13 +21,12 @@ from novasystem.runs import store as run_store
 from novasystem.runs.context import Kind, RunContext
 from novasystem.runs.records import Event, Outcome
 from novasystem.storage.database import Database
-from novasystem.threads import store as thread_store
 from novasystem.threads.records import Item
 from novasystem.turns.answer import answer
 from novasystem.turns.asking import ask
 from novasystem.turns.fitting import PER_MESSAGE, Fitted
 from novasystem.turns.kept import settle
-from novasystem.turns.tokens import count
+from novasystem.turns.tokens import count, note
 from novasystem.turns.turn import Answer
 from novasystem.turns.window import look_back
 
@@ -205,11 +203,8 @@ class _Execution:
                 task.cancel()
 
     def _note(self, item: Item, tokens: int, exact: bool) -> None:
-        def write(connection: Connection) -> None:
-            thread_store.set_token_count(connection, item.key, tokens, exact=True)
-
         if exact:
-            self._context.emit("counted", {"item_id": item.id, "tokens": tokens}, write)
+            note(self._context, item, tokens)
 
     def _drop(self, step_id: str) -> None:
         """Calls that were cut off in mid-sentence are not made."""

@@ -14,13 +14,13 @@ from sqlalchemy.engine import Connection
 from novasystem.engines.registry import Registry
 from novasystem.engines.requests import GenerateRequest, Sampling, TimeLimits
 from novasystem.errors import ContextLengthExceeded
-from novasystem.storage.database import Database
+from novasystem.storage.database import Database, one_statement
 from novasystem.storage.ids import now_ms
 from novasystem.threads import store
 from novasystem.threads.records import Item
 from novasystem.turns.asking import Accepted, accepted
 from novasystem.turns.fitting import estimate, fit
-from novasystem.turns.window import Room, newest, room, surely_fit
+from novasystem.turns.window import Room, room, surely_fit
 
 __all__ = ["HeadStarts"]
 
@@ -130,16 +130,12 @@ async def _close(begun: _HeadStart) -> None:
         await found.events.aclose()
 
 
+@one_statement
 def _thread(
     connection: Connection, owner_id: str, thread_id: str, into: Room
 ) -> tuple[list[Item], int] | None:
     """The thread's newest items and its last position; ``None`` while a run holds it."""
-    thread = store.find(connection, thread_id, owner_id)
-    if thread is None:
-        return [], 0
-    if thread.active_run is not None:
-        return None
-    return newest(connection, thread.key, into)[1], thread.last_position
+    return store.newest_unheld(connection, thread_id, owner_id, into.items)
 
 
 def _message(text: str, position: int) -> Item:

@@ -14,7 +14,6 @@ from novasystem.engines.requests import GenerateRequest, TimeLimits
 from novasystem.errors import NotFound
 from novasystem.runs import store as run_store
 from novasystem.runs.context import Kind, RunContext
-from novasystem.runs.joined import Change
 from novasystem.runs.records import Outcome, Run, Seen
 from novasystem.runs.service import Runs
 from novasystem.runs.store import Raw
@@ -26,7 +25,7 @@ from novasystem.turns.answer import answer
 from novasystem.turns.asking import ask
 from novasystem.turns.kept import settle, spoken
 from novasystem.turns.opening import Said
-from novasystem.turns.tokens import count
+from novasystem.turns.tokens import count, note
 from novasystem.turns.window import look_back
 
 __all__ = ["KIND", "Chat", "chat_kind"]
@@ -61,7 +60,9 @@ def chat_kind(
             counting = asyncio.create_task(count(registry, model, message.content))
             try:
                 said = await answer(context, registry, request, begun.events)
-                _note(context, message, *await counting)
+                tokens, exact = await counting
+                if exact and not message.token_count_exact:
+                    note(context, message, tokens)
             finally:
                 counting.cancel()
         details = begun.details()
@@ -70,17 +71,6 @@ def chat_kind(
         return Outcome("completed", details, said.usage)
 
     return Kind(execute, settle)
-
-
-def _note(context: RunContext, message: Item, tokens: int, exact: bool) -> None:
-    """Write down how many tokens the user's message has, once an engine has counted them."""
-    if exact and not message.token_count_exact:
-
-        def write(connection: Connection) -> None:
-            store.set_token_count(connection, message.key, tokens, exact=True)
-
-        change = Change(write, [store.counted_item(message.key, tokens)], frozenset({message.id}))
-        context.emit("counted", {"item_id": message.id, "tokens": tokens}, change)
 
 
 class Chat:

@@ -133,7 +133,10 @@ class Database:
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """As :meth:`read`, in the calling thread."""
-        with self._explained(), self._reader.connect() as connection, connection.begin():
+        begin: Callable[[], AbstractContextManager[Connection]] = self._reader.begin
+        if not self.is_sqlite and getattr(work, _ONE, False):
+            begin = self._alone.connect
+        with self._explained(), begin() as connection:
             return work(connection, *args, **kwargs)
 
     def write_now(

@@ -33,6 +33,7 @@ __all__ = [
     "last_items",
     "list_items",
     "list_threads",
+    "newest_unheld",
     "set_token_count",
     "taken",
     "update",
@@ -54,6 +55,18 @@ _GROW = Prepared(
 _LAST = (
     sa.select(items)
     .where(items.c.thread_key == sa.bindparam("of_key"))
+    .order_by(items.c.position.desc())
+    .limit(sa.bindparam("most"))
+)
+_OF_OWNER = (threads.c.id == sa.bindparam("of_id"), threads.c.owner_id == sa.bindparam("of_owner"))
+_NEWEST = (
+    # Apart from each other: joined, PostgreSQL would sort all the items of the thread.
+    sa.select(
+        items,
+        sa.select(threads.c.active_run).where(*_OF_OWNER).scalar_subquery().label("held_by"),
+        sa.select(threads.c.last_position).where(*_OF_OWNER).scalar_subquery().label("last"),
+    )
+    .where(items.c.thread_key == sa.select(threads.c.key).where(*_OF_OWNER).scalar_subquery())
     .order_by(items.c.position.desc())
     .limit(sa.bindparam("most"))
 )
@@ -343,6 +356,25 @@ def last_items(connection: Connection, thread_key: int, limit: int) -> list[Item
     """The newest ``limit`` items, oldest first."""
     found = connection.execute(_LAST, {"of_key": thread_key, "most": limit})
     return [Item(**row) for row in found.mappings()][::-1]
+
+
+def newest_unheld(
+    connection: Connection, thread_id: str, owner_id: str, limit: int
+) -> tuple[list[Item], int] | None:
+    """The newest ``limit`` items of the owner's thread, oldest first, and its last position.
+
+    One statement. ``None``: a run holds it. Nothing and 0: it is not there, or has no items.
+    """
+    given = {"of_id": thread_id, "of_owner": owner_id, "most": limit}
+    rows = [dict(row) for row in connection.execute(_NEWEST, given).mappings()]
+    found: list[Item] = []
+    last = 0
+    for row in reversed(rows):
+        held_by, last = row.pop("held_by"), row.pop("last")
+        if held_by is not None:
+            return None
+        found.append(Item(**row))
+    return found, last
 
 
 def count_items(connection: Connection, thread_key: int) -> int:

@@ -1,9 +1,15 @@
 """How many tokens a text has: by the engine's own count where it tells, else an estimate."""
 
+from sqlalchemy.engine import Connection
+
 from novasystem.engines.registry import Registry
+from novasystem.runs.context import RunContext
+from novasystem.runs.joined import Change
+from novasystem.threads import store
+from novasystem.threads.records import Item
 from novasystem.turns.fitting import estimate
 
-__all__ = ["count", "most"]
+__all__ = ["count", "most", "note"]
 
 
 async def count(registry: Registry, model: str | None, text: str) -> tuple[int, bool]:
@@ -19,3 +25,13 @@ async def count(registry: Registry, model: str | None, text: str) -> tuple[int, 
 def most(text: str) -> int:
     """More tokens than this ``text`` cannot have: a token stands for one byte at least."""
     return len(text.encode("utf-8", "replace"))
+
+
+def note(context: RunContext, item: Item, tokens: int) -> None:
+    """Write down how many tokens an item has, once an engine has counted them."""
+
+    def write(connection: Connection) -> None:
+        store.set_token_count(connection, item.key, tokens, exact=True)
+
+    change = Change(write, [store.counted_item(item.key, tokens)], frozenset({item.id}))
+    context.emit("counted", {"item_id": item.id, "tokens": tokens}, change)
