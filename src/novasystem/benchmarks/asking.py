@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -162,9 +161,7 @@ class Asking:
         cancelled = False
         self.in_flight += 1
         try:
-            async with aclosing(self._reached.engine.generate(asked)) as events:
-                async for event in events:
-                    collector.take(event)
+            await self._reached.engine.deliver(asked, collector.take)
         except asyncio.CancelledError:
             cancelled = True
             failure = self.stopped or Failure(CANCELLED, "The request was cancelled.")

@@ -109,12 +109,13 @@ class Collector:
 
     def take(self, event: Event) -> None:
         if isinstance(event, TextDelta):
-            self._token(event.arrival, event.text)
+            arrival, text = event.arrival, event.text
+            self._token(arrival, text)
             if self._first_answer_ns is None:
-                self._first_answer_ns = event.arrival.at_ns - self._origin_ns
-            self._text.append(event.text)
+                self._first_answer_ns = arrival.at_ns - self._origin_ns
+            self._text.append(text)
             if self._follow is not None:
-                self._follow(event.arrival.at_ns - self._origin_ns, event.text, False)
+                self._follow(arrival.at_ns - self._origin_ns, text, False)
         elif isinstance(event, ReasoningDelta):
             self._token(event.arrival, event.text)
             self._reasoning.append(event.text)

@@ -1,7 +1,7 @@
 """The embedded engine: llama.cpp in a supervised child, spoken to as any compatible server."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import metadata, resources
@@ -13,6 +13,7 @@ from novasystem.engines.keeper import ChildAddress, ChildConfig, Keeper
 from novasystem.engines.openai_http import OpenAIEngine
 from novasystem.engines.protocol import Address, Capabilities, Health, Model
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
+from novasystem.engines.stream import handed
 from novasystem.engines.supervisor import Supervisor
 from novasystem.errors import (
     ConfigurationError,
@@ -129,6 +130,9 @@ class EmbeddedEngine:
         async with aclosing(client.generate(request)) as events:
             async for event in events:
                 yield event
+
+    async def deliver(self, request: GenerateRequest, take: Callable[[Event], None]) -> None:
+        await handed(self.generate(request), take)
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         self._check(request.model)

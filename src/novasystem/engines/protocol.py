@@ -1,6 +1,6 @@
 """What every engine offers. What one of them can do beyond that is data: its capabilities."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -101,6 +101,15 @@ class Engine(Protocol):
     async def capabilities(self, model: str) -> Capabilities: ...
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]: ...
+
+    async def deliver(self, request: GenerateRequest, take: Callable[[Event], None]) -> None:
+        """The events of :meth:`generate`, each handed to ``take`` as soon as it is there.
+
+        For who measures: an engine that was made for it does so where its bytes come in, without a
+        turn of the loop for each. What ``take`` raises ends it; cancelling it stops the generation
+        as closing the iterator does.
+        """
+        ...
 
     async def embed(self, request: EmbedRequest) -> Embeddings: ...
 

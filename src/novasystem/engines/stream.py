@@ -1,6 +1,7 @@
 """From an engine's bytes to its events: the one loop behind every engine's ``generate``."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 from novasystem.engines.events import Arrival, Event, ReasoningDelta, Sent, TextDelta, ToolCallDelta
@@ -10,7 +11,19 @@ from novasystem.engines.requests import GenerateRequest
 from novasystem.engines.sse import Frame, FrameTooLarge
 from novasystem.errors import EngineError, EngineProtocolError, EngineRejected
 
-__all__ = ["Decoder", "Splitter", "StreamFault", "count_value", "stream", "text_value"]
+__all__ = [
+    "Decoder",
+    "Splitter",
+    "StreamFault",
+    "Take",
+    "count_value",
+    "deliver",
+    "handed",
+    "stream",
+    "text_value",
+]
+
+Take = Callable[[Event], None]
 
 _TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta)
 
@@ -85,6 +98,48 @@ async def stream(
         raise _fault(transport, error) from error
     except EngineRejected as error:
         raise refused(error, request.model) from error
+
+
+async def deliver(
+    transport: Transport,
+    path: str,
+    body: object,
+    request: GenerateRequest,
+    splitter: Splitter,
+    decoder: Decoder,
+    take: Take,
+) -> None:
+    """As :func:`stream`, with each event handed to ``take`` where its bytes came in."""
+    try:
+        with await transport.open("POST", path, body, request.limits) as reads:
+            take(Sent(reads.sent_at_ns, reads.reused))
+
+            def feed(data: bytes) -> bool:
+                for frame in splitter.feed(data) if data else splitter.end():
+                    arrival = Arrival(reads.at_ns, reads.index, frame.size)
+                    for event in decoder.decode(frame, arrival):
+                        if isinstance(event, _TOKENS):
+                            reads.token()
+                        take(event)
+                    if decoder.done:
+                        return True
+                return False
+
+            await reads.push(feed)
+            for event in decoder.end():
+                take(event)
+            await reads.drain()
+    except (StreamFault, FrameTooLarge) as error:
+        raise _fault(transport, error) from error
+    except EngineRejected as error:
+        raise refused(error, request.model) from error
+
+
+async def handed(events: AsyncGenerator[Event, None], take: Take) -> None:
+    """As :func:`deliver`, of what is a stream already."""
+    async with aclosing(events):
+        async for event in events:
+            take(event)
 
 
 def _fault(transport: Transport, error: ValueError) -> EngineError:
