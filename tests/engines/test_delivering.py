@@ -1,7 +1,9 @@
 """An engine made for measuring hands its events over where their bytes come in, without a task."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -97,3 +99,24 @@ async def test_the_connection_is_used_again(scripted: ScriptedServer) -> None:
         assert text(got) == "ab"
         assert getattr(got[0], "reused", None) is reused
     await engine.aclose()
+
+
+async def test_an_answer_leaves_nothing_to_the_garbage_collector(scripted: ScriptedServer) -> None:
+    """Of hundreds a second that would be looked for while others' chunks wait."""
+
+    class Taker:
+        def __call__(self, event: Event) -> None:
+            pass
+
+    engine = playing(scripted, OPENAI.answer(["a", "b"], pause_s=0.02))
+    taker = Taker()
+    known = weakref.ref(taker)
+    gc.disable()
+    try:
+        await engine.deliver(asked(), taker)
+        await asyncio.sleep(0)
+        del taker
+        assert known() is None
+    finally:
+        gc.enable()
+        await engine.aclose()

@@ -150,6 +150,8 @@ class Reads:
         finally:
             self._waiting = False
             self._noting.came = None
+            # It knows these reads: they would be left to the garbage collector.
+            self._feed, self._ended = bool, None
 
     def _take(self, at_ns: int) -> None:
         """What a read has brought, or the end of the connection, is fed at once."""
