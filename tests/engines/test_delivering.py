@@ -4,15 +4,16 @@ import asyncio
 import gc
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from novasystem.engines.connect import connect
-from novasystem.engines.events import Event, Finished, TextDelta
+from novasystem.engines.events import Arrival, Event, Finished, TextDelta
 from novasystem.engines.protocol import Address, Engine
-from novasystem.engines.requests import TimeLimits
+from novasystem.engines.requests import GenerateRequest, TimeLimits
 from novasystem.errors import EngineProtocolError
 from tests.engines.asking import OPENAI, asked, collect, text
 from tests.servers.answers import Send, Sleep, Stall, Step, chunked, head, last_chunk
@@ -38,6 +39,18 @@ async def test_no_task_is_woken_for_a_piece(scripted: ScriptedServer, exact: boo
     await engine.deliver(asked(), take)
     await engine.aclose()
     assert within == [not exact] * 3
+
+
+async def test_an_engine_of_somebody_else_s_needs_no_way_of_its_own() -> None:
+    class Theirs(Engine):
+        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
+            for letter in request.messages[0].content:
+                yield TextDelta(letter, Arrival(0, 0, 1))
+
+    came: list[Event] = []
+    make: Any = Theirs
+    await make().deliver(asked(), came.append)
+    assert text(came) == "Hi"
 
 
 async def test_what_is_raised_of_a_piece_ends_the_generation(scripted: ScriptedServer) -> None:

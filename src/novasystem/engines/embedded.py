@@ -11,9 +11,8 @@ from novasystem.engines.events import Event
 from novasystem.engines.gguf import quantization
 from novasystem.engines.keeper import ChildAddress, ChildConfig, Keeper
 from novasystem.engines.openai_http import OpenAIEngine
-from novasystem.engines.protocol import Address, Capabilities, Health, Model
+from novasystem.engines.protocol import Address, Capabilities, Health, Model, handed
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
-from novasystem.engines.stream import handed
 from novasystem.engines.supervisor import Supervisor
 from novasystem.errors import (
     ConfigurationError,

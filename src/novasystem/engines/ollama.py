@@ -10,11 +10,11 @@ from novasystem.engines.constrained import generate_with_tools
 from novasystem.engines.events import Event
 from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.ollama_wire import OPTIONS, SAMPLING, LineDecoder, encode_request
-from novasystem.engines.protocol import Address, Capabilities, Health, Model
+from novasystem.engines.protocol import Address, Capabilities, Health, Model, handed
 from novasystem.engines.refusal import check, refused
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
 from novasystem.engines.sse import NdjsonSplitter
-from novasystem.engines.stream import deliver, handed, stream
+from novasystem.engines.stream import deliver, stream
 from novasystem.errors import (
     EngineError,
     EngineProtocolError,

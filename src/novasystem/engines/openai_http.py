@@ -13,7 +13,7 @@ from novasystem.engines.constrained import generate_with_tools
 from novasystem.engines.events import Event, Finished, ToolCallDelta
 from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.openai_wire import ChunkDecoder, encode_request
-from novasystem.engines.protocol import Address, Capabilities, Health, Model
+from novasystem.engines.protocol import Address, Capabilities, Health, Model, handed
 from novasystem.engines.refusal import check, refused
 from novasystem.engines.requests import (
     Embeddings,
@@ -26,7 +26,7 @@ from novasystem.engines.requests import (
     ToolChoice,
 )
 from novasystem.engines.sse import SseSplitter
-from novasystem.engines.stream import deliver, handed, stream
+from novasystem.engines.stream import deliver, stream
 from novasystem.engines.tokenize import TOKENIZERS, TokenCounter
 from novasystem.errors import EngineError, EngineProtocolError, EngineRejected, InvalidRequest
 

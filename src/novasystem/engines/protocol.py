@@ -1,13 +1,14 @@
 """What every engine offers. What one of them can do beyond that is data: its capabilities."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from novasystem.engines.events import Event
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest
 
-__all__ = ["Address", "Capabilities", "Engine", "Health", "Model", "Versioned"]
+__all__ = ["Address", "Capabilities", "Engine", "Health", "Model", "Versioned", "handed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,10 @@ class Engine(Protocol):
         """The events of :meth:`generate`, each handed to ``take`` as soon as it is there.
 
         For who measures: an engine that was made for it does so where its bytes come in, without a
-        turn of the loop for each. What ``take`` raises ends it; cancelling it stops the generation
-        as closing the iterator does.
+        turn of the loop for each; for others this is enough. What ``take`` raises ends it;
+        cancelling it stops the generation as closing the iterator does.
         """
-        ...
+        await handed(self.generate(request), take)
 
     async def embed(self, request: EmbedRequest) -> Embeddings: ...
 
@@ -145,3 +146,10 @@ class Versioned(Protocol):
     async def version(self) -> str | None:
         """``None`` where the server does not say; raises an ``EngineError`` where it is silent."""
         ...
+
+
+async def handed(events: AsyncGenerator[Event, None], take: Callable[[Event], None]) -> None:
+    """Each of the ``events`` is handed to ``take``."""
+    async with aclosing(events):
+        async for event in events:
+            take(event)

@@ -1,7 +1,6 @@
 """From an engine's bytes to its events: the one loop behind every engine's ``generate``."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from typing import Protocol
 
 from novasystem.engines.events import Arrival, Event, ReasoningDelta, Sent, TextDelta, ToolCallDelta
@@ -18,7 +17,6 @@ __all__ = [
     "Take",
     "count_value",
     "deliver",
-    "handed",
     "stream",
     "text_value",
 ]
@@ -133,13 +131,6 @@ async def deliver(
         raise _fault(transport, error) from error
     except EngineRejected as error:
         raise refused(error, request.model) from error
-
-
-async def handed(events: AsyncGenerator[Event, None], take: Take) -> None:
-    """As :func:`deliver`, of what is a stream already."""
-    async with aclosing(events):
-        async for event in events:
-            take(event)
 
 
 def _fault(transport: Transport, error: ValueError) -> EngineError:
