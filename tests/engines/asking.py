@@ -1,16 +1,15 @@
 """How the tests of the engines ask: one short request, and what came of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
-from novasystem.engines.connect import connect
 from novasystem.engines.events import Event, ReasoningDelta, TextDelta
 from novasystem.engines.ollama import OllamaEngine
 from novasystem.engines.openai_http import OpenAIEngine
-from novasystem.engines.protocol import Address, Engine
+from novasystem.engines.protocol import Engine
 from novasystem.engines.requests import GenerateRequest, Message, TimeLimits
 from tests.servers.answers import (
     Step,
@@ -44,11 +43,9 @@ class Wire:
     ending: object
     sent: Callable[..., list[Step]]
     """A stream of these chunks and no more."""
-    delivered: bool = False
-    """Whether the engine is one for measuring, and hands its events over at the socket."""
 
     def __str__(self) -> str:
-        return f"{self.name} delivered" if self.delivered else self.name
+        return self.name
 
     @asynccontextmanager
     async def playing(
@@ -103,45 +100,7 @@ OLLAMA = Wire(
     ending=_line("") | {"done": True, "done_reason": "stop"},
     sent=_lines,
 )
-
-
-class _Delivered:
-    """An engine whose ``generate`` is its ``deliver``: what is asked of the one is asked of the
-    other."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
-        came: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = asyncio.create_task(self._engine.deliver(request, came.put_nowait))
-        task.add_done_callback(lambda _: came.put_nowait(None))
-        try:
-            while (event := await came.get()) is not None:
-                yield event
-            await task
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-
-def _delivering(speaks: Any) -> Callable[[str], Engine]:
-    def make(url: str) -> Engine:
-        engine = connect("far", Address(speaks, url, flavour="openai"), exact=True)
-        return cast(Engine, _Delivered(engine))
-
-    return make
-
-
-WIRES = [
-    OPENAI,
-    OLLAMA,
-    replace(OPENAI, make=_delivering("openai"), delivered=True),
-    replace(OLLAMA, make=_delivering("ollama"), delivered=True),
-]
+WIRES = [OPENAI, OLLAMA]
 
 
 def asked(limits: TimeLimits = LIMITS, **more: Any) -> GenerateRequest:

@@ -77,7 +77,7 @@ async def test_the_sizes_add_up_to_the_bytes_on_the_wire(
     body = payload(whole)
     async with wire.playing(scripted, whole) as engine:
         events = await collect(engine)
-    done = len(b"data: [DONE]\n\n") if wire.name == OPENAI.name else 0
+    done = len(b"data: [DONE]\n\n") if wire is OPENAI else 0
     assert sum(arrival.size for arrival in arrivals(events)) == len(body) - done
 
 

@@ -157,7 +157,7 @@ async def test_nothing_behind_the_end_belongs_to_the_answer(
     wire: Wire, scripted: ScriptedServer
 ) -> None:
     """Whether it comes in the same read or in one of its own."""
-    done: list[object] = [b"data: [DONE]\n\n"] if wire.name == OPENAI.name else []
+    done: list[object] = [b"data: [DONE]\n\n"] if wire is OPENAI else []
     chunks = [wire.token("x"), wire.ending, *done, wire.token("y"), wire.ending]
     apart = wire.sent(*chunks)
     together: list[Step] = [Send(b"".join(s.data for s in apart if isinstance(s, Send)))]

@@ -24,7 +24,7 @@ def limits(**changed: float) -> TimeLimits:
 
 def beating(wire: Wire, *chunks: object, every_s: float = 0.05) -> list[Step]:
     """These chunks, and then for 5 s only signs of life that hold no token."""
-    ping = b": ping\n\n" if wire.name == OPENAI.name else b"\n"
+    ping = b": ping\n\n" if wire is OPENAI else b"\n"
     steps = wire.sent(*chunks, *([ping, wire.empty] * int(5 / every_s)))[:-1]
     begun = 1 + len(chunks)
     later = [part for step in steps[begun:] for part in (Sleep(every_s / 2), step)]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -161,7 +162,9 @@ class Asking:
         cancelled = False
         self.in_flight += 1
         try:
-            await self._reached.engine.deliver(asked, collector.take)
+            async with aclosing(self._reached.engine.generate(asked)) as events:
+                async for event in events:
+                    collector.take(event)
         except asyncio.CancelledError:
             cancelled = True
             failure = self.stopped or Failure(CANCELLED, "The request was cancelled.")

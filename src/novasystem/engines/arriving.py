@@ -9,14 +9,13 @@ came with it were read and taken apart. What is measured must not hold that agai
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-__all__ = ["Marks", "Noting", "TimedBody", "note_arrivals", "noting"]
+__all__ = ["Marks", "TimedBody", "marks_of", "note_arrivals"]
 
 _ONE_WRITE_BYTES = 16 * 1024
 _WRITE_NS = 250_000
@@ -48,25 +47,17 @@ class TimedBody(aiohttp.BytesPayload):
             self.sent_at_ns = min(self.sent_at_ns, before_ns + _WRITE_NS)
 
 
-class Noting(ResponseHandler):
-    """aiohttp's own, and of each read it notes when it came.
-
-    ``came``, where somebody sets it, is told of each read instead, and of the connection's end,
-    with the time: what it brought lies in the answer's body then.
-    """
+class _Noting(ResponseHandler):
+    """aiohttp's own, and of each read it notes when it came."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.noted: tuple[aiohttp.StreamReader, Marks] | None = None
-        self.came: Callable[[int], None] | None = None
         self._came = 0
 
     def data_received(self, data: bytes) -> None:
         at_ns = time.perf_counter_ns()
         super().data_received(data)
-        if self.came is not None:
-            self.came(at_ns)
-            return
         body = self._payload
         if body is None:
             return
@@ -78,11 +69,6 @@ class Noting(ResponseHandler):
             self._came = came
             self.noted[1].append((came, at_ns))
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        if self.came is not None:
-            self.came(time.perf_counter_ns())
-
     def resume_reading(self, resume_parser: bool = True) -> None:
         # aiohttp does so with each piece that is taken, and then looks through nothing again.
         if self._reading_paused:
@@ -91,14 +77,13 @@ class Noting(ResponseHandler):
 
 def note_arrivals(connector: aiohttp.BaseConnector, loop: asyncio.AbstractEventLoop) -> None:
     """From now on, of every answer over a connection that is opened."""
-    connector._factory = cast("partial[ResponseHandler]", partial(Noting, loop=loop))
+    connector._factory = cast("partial[ResponseHandler]", partial(_Noting, loop=loop))
 
 
-def noting(response: aiohttp.ClientResponse) -> tuple[Noting, Marks] | None:
-    """What notes the arrivals of this answer, and its marks, which grow as it comes; ``None`` where
-    they are not noted."""
-    protocol = getattr(response, "_protocol", None)
-    if not isinstance(protocol, Noting) or protocol.noted is None:
+def marks_of(response: aiohttp.ClientResponse) -> Marks | None:
+    """Those of this answer, which grow as it comes; ``None`` where they are not noted."""
+    noted = getattr(response._protocol, "noted", None)
+    if noted is None or noted[0] is not response.content:
         return None
-    body, marks = protocol.noted
-    return (protocol, marks) if body is response.content else None
+    marks: Marks = noted[1]
+    return marks

@@ -1,7 +1,7 @@
 """The embedded engine: llama.cpp in a supervised child, spoken to as any compatible server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import metadata, resources
@@ -11,7 +11,7 @@ from novasystem.engines.events import Event
 from novasystem.engines.gguf import quantization
 from novasystem.engines.keeper import ChildAddress, ChildConfig, Keeper
 from novasystem.engines.openai_http import OpenAIEngine
-from novasystem.engines.protocol import Address, Capabilities, Health, Model, handed
+from novasystem.engines.protocol import Address, Capabilities, Health, Model
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
 from novasystem.engines.supervisor import Supervisor
 from novasystem.errors import (
@@ -129,9 +129,6 @@ class EmbeddedEngine:
         async with aclosing(client.generate(request)) as events:
             async for event in events:
                 yield event
-
-    async def deliver(self, request: GenerateRequest, take: Callable[[Event], None]) -> None:
-        await handed(self.generate(request), take)
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         self._check(request.model)

@@ -1,7 +1,7 @@
 """Ollama, spoken to in its native API."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,11 @@ from novasystem.engines.constrained import generate_with_tools
 from novasystem.engines.events import Event
 from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.ollama_wire import OPTIONS, SAMPLING, LineDecoder, encode_request
-from novasystem.engines.protocol import Address, Capabilities, Health, Model, handed
+from novasystem.engines.protocol import Address, Capabilities, Health, Model
 from novasystem.engines.refusal import check, refused
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest, TimeLimits
 from novasystem.engines.sse import NdjsonSplitter
-from novasystem.engines.stream import deliver, stream
+from novasystem.engines.stream import stream
 from novasystem.errors import (
     EngineError,
     EngineProtocolError,
@@ -29,7 +29,6 @@ __all__ = ["OllamaEngine"]
 
 _PROBE = TimeLimits(connect_s=2, first_token_s=5, between_tokens_s=5, total_s=10)
 _UNLOAD_LOOKS = 200
-_CHAT = "/api/chat"
 _LOAD = TimeLimits(connect_s=5, first_token_s=600, between_tokens_s=600, total_s=600)
 
 
@@ -131,15 +130,6 @@ class OllamaEngine:
             async for event in events:
                 yield event
 
-    async def deliver(self, request: GenerateRequest, take: Callable[[Event], None]) -> None:
-        if request.tools:
-            await handed(self.generate(request), take)
-            return
-        check(self.name, request, await self.capabilities(request.model))
-        await self._check_window(request)
-        body, splitter = encode_request(request), NdjsonSplitter()
-        await deliver(self._transport, _CHAT, body, request, splitter, LineDecoder(), take)
-
     async def _check_window(self, request: GenerateRequest) -> None:
         """Ollama takes a larger window than the model has, and says so in its log alone."""
         asked = request.options.get("num_ctx")
@@ -151,7 +141,7 @@ class OllamaEngine:
 
     def _stream(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         body = encode_request(request)
-        return stream(self._transport, _CHAT, body, request, NdjsonSplitter(), LineDecoder())
+        return stream(self._transport, "/api/chat", body, request, NdjsonSplitter(), LineDecoder())
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         body: dict[str, Any] = {"model": request.model, "input": list(request.texts)}

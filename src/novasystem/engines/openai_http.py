@@ -3,7 +3,7 @@
 What differs between them is data: a flavour, told by how the server describes its own models.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from novasystem.engines.constrained import generate_with_tools
 from novasystem.engines.events import Event, Finished, ToolCallDelta
 from novasystem.engines.http import Transport, checked_address
 from novasystem.engines.openai_wire import ChunkDecoder, encode_request
-from novasystem.engines.protocol import Address, Capabilities, Health, Model, handed
+from novasystem.engines.protocol import Address, Capabilities, Health, Model
 from novasystem.engines.refusal import check, refused
 from novasystem.engines.requests import (
     Embeddings,
@@ -26,7 +26,7 @@ from novasystem.engines.requests import (
     ToolChoice,
 )
 from novasystem.engines.sse import SseSplitter
-from novasystem.engines.stream import deliver, stream
+from novasystem.engines.stream import stream
 from novasystem.engines.tokenize import TOKENIZERS, TokenCounter
 from novasystem.errors import EngineError, EngineProtocolError, EngineRejected, InvalidRequest
 
@@ -224,14 +224,6 @@ class OpenAIEngine:
         check(self.name, request, known)
         return self._stream(request)
 
-    async def deliver(self, request: GenerateRequest, take: Callable[[Event], None]) -> None:
-        if request.tools:
-            await handed(self._generate(request), take)
-            return
-        check(self.name, request, await self.capabilities(request.model))
-        path, body = self._encoded(request)
-        await deliver(self._transport, path, body, request, SseSplitter(), ChunkDecoder(), take)
-
     async def _generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
         capabilities = await self.capabilities(request.model)
         check(self.name, request, capabilities)
@@ -269,17 +261,14 @@ class OpenAIEngine:
         return proved
 
     def _stream(self, request: GenerateRequest) -> AsyncGenerator[Event, None]:
-        path, body = self._encoded(request)
-        return stream(self._transport, path, body, request, SseSplitter(), ChunkDecoder())
-
-    def _encoded(self, request: GenerateRequest) -> tuple[str, dict[str, Any]]:
-        """The path and the body with which this server is asked."""
         flavour = FLAVOURS[self._flavour_name or "openai"]
         choice = request.tool_choice
         if choice.name is not None and not flavour.named_choice:
             named = tuple(tool for tool in request.tools if tool.name == choice.name)
             request = replace(request, tools=named, tool_choice=ToolChoice("required"))
-        return f"{self._prefix}/chat/completions", encode_request(request, names=flavour.names)
+        body = encode_request(request, names=flavour.names)
+        path = f"{self._prefix}/chat/completions"
+        return stream(self._transport, path, body, request, SseSplitter(), ChunkDecoder())
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         body: dict[str, Any] = {"model": request.model, "input": list(request.texts)}

@@ -1,14 +1,13 @@
 """What every engine offers. What one of them can do beyond that is data: its capabilities."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from novasystem.engines.events import Event
 from novasystem.engines.requests import Embeddings, EmbedRequest, GenerateRequest
 
-__all__ = ["Address", "Capabilities", "Engine", "Health", "Model", "Versioned", "handed"]
+__all__ = ["Address", "Capabilities", "Engine", "Health", "Model", "Versioned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +102,6 @@ class Engine(Protocol):
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Event, None]: ...
 
-    async def deliver(self, request: GenerateRequest, take: Callable[[Event], None]) -> None:
-        """The events of :meth:`generate`, each handed to ``take`` as soon as it is there.
-
-        For who measures: an engine that was made for it does so where its bytes come in, without a
-        turn of the loop for each; for others this is enough. What ``take`` raises ends it;
-        cancelling it stops the generation as closing the iterator does.
-        """
-        await handed(self.generate(request), take)
-
     async def embed(self, request: EmbedRequest) -> Embeddings: ...
 
     async def count_tokens(self, model: str, text: str) -> int | None:
@@ -146,10 +136,3 @@ class Versioned(Protocol):
     async def version(self) -> str | None:
         """``None`` where the server does not say; raises an ``EngineError`` where it is silent."""
         ...
-
-
-async def handed(events: AsyncGenerator[Event, None], take: Callable[[Event], None]) -> None:
-    """Each of the ``events`` is handed to ``take``."""
-    async with aclosing(events):
-        async for event in events:
-            take(event)

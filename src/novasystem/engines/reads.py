@@ -8,11 +8,10 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
 
 import aiohttp
 
-from novasystem.engines.arriving import Marks, Noting, noting
+from novasystem.engines.arriving import Marks, marks_of
 from novasystem.engines.requests import TimeLimits
 from novasystem.errors import (
     EngineError,
@@ -62,13 +61,7 @@ class Reads:
         self._seen_token = False
         self._waiting_since: float | None = None
         self._waiting = False
-        self._noting: Noting | None = None
-        self._marks: Marks | None = None
-        if (found := noting(response)) is not None:
-            self._noting, self._marks = found
-        self._feed: Callable[[bytes], object] = bool
-        self._ended: asyncio.Future[None] | None = None
-        self._taking = False
+        self._marks = marks_of(response)
         self._came = 0
         self._held: deque[tuple[bytes, int]] = deque()
         self._timer = self._loop.call_at(self._deadline()[0], self._look)
@@ -96,6 +89,8 @@ class Reads:
         self._waiting = True
         try:
             data = await self._content.readany()
+        except EngineTimeout:
+            raise
         except (aiohttp.ClientError, OSError) as error:
             raise broken(self._engine, self._where, error) from error
         finally:
@@ -124,63 +119,6 @@ class Reads:
         if to > end:
             marks.appendleft((to, at_ns))
         return first
-
-    async def push(self, feed: Callable[[bytes], bool]) -> None:
-        """Hand each read to ``feed``, until that is true or has been given ``b""``, the end.
-
-        Where arrivals are noted at the socket it is called from there, with no task to be woken for
-        it and no turn of the loop in between; elsewhere it is :meth:`read`, again and again.
-        """
-        while self._noting is None or self._held or self._marks or self._content.at_eof():
-            data = await self.read()
-            if feed(data) or not data:
-                return
-        if self._waiting_since is None:
-            self._waiting_since = self._loop.time()
-        self._feed = feed
-        self._ended = self._loop.create_future()
-        self._noting.came = self._take
-        self._waiting = True
-        try:
-            if not self._noting.connected:
-                self._take(time.perf_counter_ns())
-            await self._ended
-        except (aiohttp.ClientError, OSError) as error:
-            raise broken(self._engine, self._where, error) from error
-        finally:
-            self._waiting = False
-            self._noting.came = None
-            # It knows these reads: they would be left to the garbage collector.
-            self._feed, self._ended = bool, None
-
-    def _take(self, at_ns: int) -> None:
-        """What a read has brought, or the end of the connection, is fed at once."""
-        ended, content = self._ended, self._content
-        if self._taking or ended is None or ended.done():
-            # Taking what was held back may bring more, before it has been fed itself.
-            return
-        self._taking = True
-        try:
-            self.at_ns = at_ns
-            while self._came < content.total_bytes:
-                data = content.read_nowait()
-                self._came += len(data)
-                self.index += 1
-                if self._feed(data):
-                    ended.set_result(None)
-                    return
-                if self._waiting_since is None:
-                    self._waiting_since = self._loop.time()
-            if content.is_eof():
-                self.index += 1
-                self._feed(b"")
-                ended.set_result(None)
-            elif self._noting is None or not self._noting.connected:
-                raise content.exception() or aiohttp.ClientPayloadError()
-        except Exception as error:
-            ended.set_exception(error)
-        finally:
-            self._taking = False
 
     async def drain(self) -> None:
         """Read what follows the last frame, so that the connection can be used again."""
@@ -222,10 +160,9 @@ class Reads:
         if now < at:
             self._timer = self._loop.call_at(at, self._look)
         elif self._waiting or limit == "total":
-            error = EngineTimeout(self._engine, limit, limit_s, where=self._where)
-            self._content.set_exception(error)
-            if self._ended is not None and not self._ended.done():
-                self._ended.set_exception(error)
+            self._content.set_exception(
+                EngineTimeout(self._engine, limit, limit_s, where=self._where)
+            )
         else:
             # The consumer is busy: the next read is given a moment to find what has arrived.
             self._timer = self._loop.call_at(now + 0.05, self._look)

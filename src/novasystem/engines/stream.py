@@ -1,6 +1,6 @@
 """From an engine's bytes to its events: the one loop behind every engine's ``generate``."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from novasystem.engines.events import Arrival, Event, ReasoningDelta, Sent, TextDelta, ToolCallDelta
@@ -10,18 +10,7 @@ from novasystem.engines.requests import GenerateRequest
 from novasystem.engines.sse import Frame, FrameTooLarge
 from novasystem.errors import EngineError, EngineProtocolError, EngineRejected
 
-__all__ = [
-    "Decoder",
-    "Splitter",
-    "StreamFault",
-    "Take",
-    "count_value",
-    "deliver",
-    "stream",
-    "text_value",
-]
-
-Take = Callable[[Event], None]
+__all__ = ["Decoder", "Splitter", "StreamFault", "count_value", "stream", "text_value"]
 
 _TOKENS = (TextDelta, ReasoningDelta, ToolCallDelta)
 
@@ -91,41 +80,6 @@ async def stream(
                     break
             for event in decoder.end():
                 yield event
-            await reads.drain()
-    except (StreamFault, FrameTooLarge) as error:
-        raise _fault(transport, error) from error
-    except EngineRejected as error:
-        raise refused(error, request.model) from error
-
-
-async def deliver(
-    transport: Transport,
-    path: str,
-    body: object,
-    request: GenerateRequest,
-    splitter: Splitter,
-    decoder: Decoder,
-    take: Take,
-) -> None:
-    """As :func:`stream`, with each event handed to ``take`` where its bytes came in."""
-    try:
-        with await transport.open("POST", path, body, request.limits) as reads:
-            take(Sent(reads.sent_at_ns, reads.reused))
-
-            def feed(data: bytes) -> bool:
-                for frame in splitter.feed(data) if data else splitter.end():
-                    arrival = Arrival(reads.at_ns, reads.index, frame.size)
-                    for event in decoder.decode(frame, arrival):
-                        if isinstance(event, _TOKENS):
-                            reads.token()
-                        take(event)
-                    if decoder.done:
-                        return True
-                return False
-
-            await reads.push(feed)
-            for event in decoder.end():
-                take(event)
             await reads.drain()
     except (StreamFault, FrameTooLarge) as error:
         raise _fault(transport, error) from error
