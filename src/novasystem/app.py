@@ -35,9 +35,10 @@ from novasystem.http.system import router as system_router
 from novasystem.keeping import Store
 from novasystem.runs.executor import Limits
 from novasystem.runs.service import Runs
-from novasystem.services import KINDS, LateServices, Services, make_services
+from novasystem.services import KINDS, LateServices, Services, make_services, needs_a_look
 from novasystem.settings import Settings, load_settings
 from novasystem.threads.queue import ThreadQueue
+from novasystem.unexpected import as_nova_error
 
 __all__ = ["create_app"]
 
@@ -107,9 +108,10 @@ def create_app(
     state.runs = runs
     state.chat = Chat(runs, registry, queue, head_starts)
     state.services = services
-    if settings.agents or settings.mcp or settings.benchmark_store != "sql":
-        # Only with these can anything be wrong: then that has to be known now.
+    if needs_a_look(settings):
         services.get()
+    state.ahead = True
+    """Whether a start goes on to load what a browser asks for first."""
     state.error_page = _error_page
     state.failure = None
     state.started = False
@@ -155,7 +157,8 @@ def create_app(
 
 
 def _may_be_page(path: str) -> bool:
-    return path.rstrip("/") == "/api/benchmarks" or not path.startswith(("/api/", "/v1/"))
+    # With a slash behind it: what asks whether another path is there asks without.
+    return path.rstrip("/") == "/api/benchmarks" or not f"{path}/".startswith(("/api/", "/v1/"))
 
 
 def _error_page(request: Request, error: NovaError) -> Response:
@@ -196,10 +199,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _start(app: FastAPI) -> None:
-    """Bring up the embedded engine and look for the others; the server answers meanwhile.
+    """What a start has to do while the server answers already."""
+    try:
+        await _find_engines(app)
+        if app.state.ahead:
+            await app.state.pages.load()
+            # As what the start made is: see novasystem.server.settle.
+            gc.freeze()
+    except Exception as error:
+        await _log.aerror("the start did not come to its end", error=str(as_nova_error(error)))
 
-    Then load what a browser asks for first, so that nobody waits for it.
-    """
+
+async def _find_engines(app: FastAPI) -> None:
+    """Bring up the embedded engine, and look for the others."""
     registry: Registry = app.state.registry
     settings: Settings = app.state.settings
     if settings.embedded == "on":
@@ -212,6 +224,3 @@ async def _start(app: FastAPI) -> None:
     await registry.refresh()
     app.state.started = True
     await _log.ainfo("ready", models=sorted(await registry.models()))
-    await app.state.pages.load()
-    # As what the start made is: see novasystem.server.settle.
-    gc.freeze()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from novasystem.nova.service import Nova
     from novasystem.nova.tools import Tools
 
-__all__ = ["KINDS", "LateServices", "Services", "make_services"]
+__all__ = ["KINDS", "LateServices", "Services", "make_services", "needs_a_look"]
 
 KINDS = ("assistant", "benchmark", "nova")
 """What their runs are called. Each goes on where one was interrupted."""
@@ -54,6 +54,7 @@ class Services:
     kinds: Mapping[str, Kind]
 
     async def open(self) -> None:
+        """Only what :func:`needs_a_look` has anything to open; the rest is made when it is."""
         await self.benchmarks.store.open()
 
     async def aclose(self) -> None:
@@ -92,11 +93,16 @@ class LateServices:
         return Kind(execute, settle, resumes=True)
 
 
+def needs_a_look(settings: Settings) -> bool:
+    """Whether anything in them can be wrong that only :func:`make_services` finds: then that has to
+    be known before the start."""
+    return bool(settings.agents or settings.mcp) or settings.benchmark_store != "sql"
+
+
 def make_services(
     settings: Settings, runs: Runs, registry: Registry, queue: ThreadQueue
 ) -> Services:
-    """Nothing is opened yet. Raises ``ConfigurationError`` where the settings cannot be used,
-    which only settings of agents, of MCP servers and of the benchmarks' store can be."""
+    """Nothing is opened yet. Raises ``ConfigurationError`` where the settings cannot be used."""
     from novasystem.assistants.execute import KIND as ASSISTANT
     from novasystem.assistants.execute import assistant_kind
     from novasystem.assistants.running import AssistantRuns

@@ -45,6 +45,7 @@ def test_the_description_of_all_doors_is_whole_at_once(fresh: NovaServer) -> Non
 
 
 def test_what_no_door_takes_is_refused_as_ever(fresh: NovaServer) -> None:
+    assert ask(fresh.port, "GET", "/v1/").status == 404
     assert ask(fresh.port, "DELETE", "/v1/models").status == 405
     assert ask(fresh.port, "GET", "/absent").status == 404
     assert ask(fresh.port, "DELETE", "/v1/assistants").status == 405
@@ -98,4 +99,8 @@ def test_the_services_have_the_kinds_that_they_were_announced_with(tmp_path: Pat
 def test_settings_that_cannot_be_used_are_told_before_the_start(tmp_path: Path) -> None:
     environment = {"NOVA_DATA_DIR": str(tmp_path), "NOVA_BENCHMARK_STORE": "mongo"}
     with pytest.raises(ConfigurationError, match="MongoDB"):
+        create_app(load_settings(environment=environment))
+    (tmp_path / "nova.toml").write_text("[agents.poet]\nmodel = 'm'\n")
+    environment = {"NOVA_DATA_DIR": str(tmp_path), "NOVA_CONFIG_DIR": str(tmp_path)}
+    with pytest.raises(ConfigurationError, match="poet"):
         create_app(load_settings(environment=environment))

@@ -4,7 +4,8 @@ import asyncio
 import functools
 
 import pytest
-from sqlalchemy.engine import Connection
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection
 
 from novasystem.errors import FencedOut
 from novasystem.runs import liveness, store, transactions
@@ -14,6 +15,7 @@ from novasystem.runs.journal import write_one
 from novasystem.runs.records import Event, NewRun, Rewound, Run
 from novasystem.runs.transactions import MAX_INTERRUPTIONS
 from novasystem.storage.database import Database
+from novasystem.storage.tables import executors
 from novasystem.threads import store as threads
 from tests.runs.working import (
     OWNER,
@@ -22,6 +24,7 @@ from tests.runs.working import (
     ended,
     events,
     followed,
+    held,
     new_thread,
     now,
     running,
@@ -52,6 +55,34 @@ async def left_by_the_dead(database: Database) -> Run:
     said = Batch(run, run.last_seq + 1, [("text", {"text": "said"}, 0)], [])
     await database.write(write_one, said)
     return run
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+async def test_a_run_whose_begin_was_never_told_is_not_held_for_ever(
+    postgres_address: URL, resumes: bool
+) -> None:
+    """Its connection was lost behind the commit: it is leased to one that knows nothing of it."""
+    database = Database(postgres_address)
+    work = Directed(resumes=resumes)
+    async with running(database, {"work": work}) as runs:
+        executor = await database.read(_executor)
+        thread = await new_thread(database)
+        new = NewRun("work", OWNER, {}, thread_key=thread.key, thread_id=thread.id)
+        run = await database.write(transactions.begin, lambda _: new, executor, None)
+        known = await begin(runs)
+        if resumes:
+            await work.end(run)
+        assert (await ended(runs, run)).status == ("completed" if resumes else "failed")
+        assert await until(lambda: held(database, run) is None)
+        assert (await now(runs, known)).interruptions == 0
+        await work.end(known)
+        assert (await ended(runs, known)).status == "completed"
+    await database.aclose()
+
+
+def _executor(connection: Connection) -> str:
+    found: str = connection.execute(sa.select(executors.c.id)).scalar_one()
+    return found
 
 
 async def test_a_run_that_can_be_resumed_is_carried_on(database: Database) -> None:

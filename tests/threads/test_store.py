@@ -254,5 +254,8 @@ def test_the_newest_of_a_thread_that_no_run_holds(database: Database) -> None:
     assert look(store.newest_unheld, "a" * 32, "somebody", 3) == ([], 0)
     database.write_now(store.delete_item, added[-1].key)
     assert look(store.newest_unheld, "a" * 32, "local", 2) == (added[2:4], 5)
+    for item in added[:-1]:
+        database.write_now(store.delete_item, item.key)
+    assert look(store.newest_unheld, "a" * 32, "local", 3) == ([], 5)
     database.write_now(functools.partial(store.update, key=thread.key, active_run="run_1"))
     assert look(store.newest_unheld, "a" * 32, "local", 3) is None

@@ -124,6 +124,8 @@ async def own_door(settings: Settings) -> AsyncIterator[Door]:
     from novasystem.app import create_app
 
     app = create_app(settings)
+    # Nobody asks it for a page.
+    app.state.ahead = False
     async with app.router.lifespan_context(app):
         yield Door(_Here(app, _headers(settings)), "this process")
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 __all__ = ["routes"]
 
@@ -42,6 +43,14 @@ _SWAGGER = _page(["swagger-ui.css"], ["swagger-ui-bundle.js", "swagger-init.js"]
 _REDOC = _page([], ["redoc.standalone.js", "redoc-init.js"])
 
 
+class _Named(Route):
+    """Found by its path in the metrics, as FastAPI's own routes are."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, more = super().matches(scope)
+        return match, {**more, "route": self}
+
+
 def routes() -> list[Route]:
     """Both pages and their files."""
 
@@ -59,7 +68,7 @@ def routes() -> list[Route]:
 
     # No mount, which cannot be found behind a proxy that takes its prefix out of the path.
     return [
-        Route("/docs", swagger),
-        Route("/redoc", redoc),
-        Route("/docs-assets/{name}", asset),
+        _Named("/docs", swagger),
+        _Named("/redoc", redoc),
+        _Named("/docs-assets/{name}", asset),
     ]

@@ -13,9 +13,16 @@ __all__ = ["router"]
 router = APIRouter(tags=["System"])
 
 
-@router.get("/health", summary="Whether the process answers")
+_HEALTHY = {"status": "healthy", "version": __version__}
+
+
+@router.get(
+    "/health",
+    summary="Whether the process answers",
+    responses={200: {"content": {"application/json": {"example": _HEALTHY}}}},
+)
 async def health() -> JSONResponse:
-    return JSONResponse({"status": "healthy", "version": __version__})
+    return JSONResponse(_HEALTHY)
 
 
 @router.get("/ready", summary="Whether work is taken", responses={503: {"description": "Not now"}})

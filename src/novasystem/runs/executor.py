@@ -62,6 +62,7 @@ class Executor:
         self._loops: list[asyncio.Task[None]] = []
         self._open = False
         self._seen: dict[str, tuple[int, float]] = {}
+        self._unknown: set[str] = set()
 
     @property
     def running(self) -> int:
@@ -259,6 +260,7 @@ class Executor:
         if dead:
             await self._database.write(liveness.bury, beats, dead)
         await self._take_over_orphans()
+        await self._give_back_unknown()
 
     async def _reborn(self) -> None:
         """We were taken for dead: our runs are another's now. Begin anew under a new name."""
@@ -270,11 +272,22 @@ class Executor:
 
     async def _take_over_orphans(self) -> None:
         for run_id, executor in await self._database.read(pending.orphans):
-            run = await self.settled(transactions.take_over, run_id, executor)
-            if run is not None:
-                self.tell(run)
-                _log.warning("a run was interrupted", run_id=run.id, kind=run.kind, now=run.status)
-                self.wake()
+            await self._take_over(run_id, executor)
+
+    async def _give_back_unknown(self) -> None:
+        """Runs that are ours and that we do not carry out: they were begun, and the connection was
+        lost before it said so. Those of two looks, as one may be on its way."""
+        held = set(await self._database.read(pending.held, self.id)) - self._works.keys()
+        for run_id in held & self._unknown:
+            await self._take_over(run_id, self.id)
+        self._unknown = held
+
+    async def _take_over(self, run_id: str, executor: str) -> None:
+        run = await self.settled(transactions.take_over, run_id, executor)
+        if run is not None:
+            self.tell(run)
+            _log.warning("a run was interrupted", run_id=run.id, kind=run.kind, now=run.status)
+            self.wake()
 
     async def settled(
         self, change: Callable[[Connection, str, A, Mapping[str, Kind]], R], run_id: str, more: A

@@ -1,9 +1,9 @@
 """The begin of a run, a batch of its log and its end as one statement each, on PostgreSQL.
 
 What elsewhere is a transaction of six or seven statements is one way there and back like this. All
-of it hangs on the link that writes the run's row under its conditions (the thread is free; fence,
-executor, status and the log's end are as they should be): where that finds no row, nothing at all
-is written, and the transaction that says why follows.
+of it hangs on one link: at the begin on that which takes the thread, if it is free, and later on
+that which writes the run's row, if fence, executor, status and the log's end are as they should be.
+Where that gives no row, nothing at all is written, and the transaction that says why follows.
 """
 
 import functools
@@ -36,7 +36,7 @@ class Opening:
     ``take`` takes the thread for the run, with a place for one item more, and makes it where it is
     not there: the link ``held``, which gives no row where another run has it. ``say`` adds the
     item to it, and gives its key. ``stored`` is called with the thread's key, the item's position
-    and its key, in the transaction.
+    and its key once they are written; it must not raise.
     """
 
     new: NewRun

@@ -10,7 +10,7 @@ from novasystem.runs.state import ACTIVE
 from novasystem.runs.store import lease
 from novasystem.storage.tables import executors, runs
 
-__all__ = ["claim", "next_expiry", "orphans", "overdue", "to_stop"]
+__all__ = ["claim", "held", "next_expiry", "orphans", "overdue", "to_stop"]
 
 
 def claim(
@@ -56,6 +56,15 @@ def to_stop(connection: Connection, executor: str) -> list[str]:
     return list(
         connection.scalars(
             sa.select(runs.c.id).where(runs.c.status == "cancelling", runs.c.executor == executor)
+        )
+    )
+
+
+def held(connection: Connection, executor: str) -> list[str]:
+    """Runs that are leased to ``executor``."""
+    return list(
+        connection.scalars(
+            sa.select(runs.c.id).where(runs.c.status.in_(ACTIVE), runs.c.executor == executor)
         )
     )
 

@@ -76,7 +76,7 @@ def insert(
 
 
 def row(new: NewRun, at_ms: int, executor: str | None, last_seq: int) -> dict[str, Any]:
-    """What of a new run's row is not ``None``, and what may be."""
+    """The columns that a new run is stored with."""
     return {
         "id": new.id or new_id("run"),
         "owner_id": new.owner_id,

@@ -59,16 +59,19 @@ _LAST = (
     .limit(sa.bindparam("most"))
 )
 _OF_OWNER = (threads.c.id == sa.bindparam("of_id"), threads.c.owner_id == sa.bindparam("of_owner"))
-_NEWEST = (
-    # Apart from each other: joined, PostgreSQL would sort all the items of the thread.
-    sa.select(
-        items,
-        sa.select(threads.c.active_run).where(*_OF_OWNER).scalar_subquery().label("held_by"),
-        sa.select(threads.c.last_position).where(*_OF_OWNER).scalar_subquery().label("last"),
-    )
+_SOME = (
+    # By themselves: joined to the thread, PostgreSQL would sort all the items that it has.
+    sa.select(items)
     .where(items.c.thread_key == sa.select(threads.c.key).where(*_OF_OWNER).scalar_subquery())
     .order_by(items.c.position.desc())
     .limit(sa.bindparam("most"))
+    .subquery()
+)
+_NEWEST = (
+    sa.select(_SOME, threads.c.active_run.label("held_by"), threads.c.last_position.label("last"))
+    .select_from(threads.outerjoin(_SOME, _SOME.c.thread_key == threads.c.key))
+    .where(*_OF_OWNER)
+    .order_by(_SOME.c.position)
 )
 _INSERT_ONE = Prepared(sa.insert(items).returning(items.c.key))
 _INSERT = sa.insert(items).returning(items.c.key, sort_by_parameter_order=True)
@@ -363,17 +366,18 @@ def newest_unheld(
 ) -> tuple[list[Item], int] | None:
     """The newest ``limit`` items of the owner's thread, oldest first, and its last position.
 
-    One statement. ``None``: a run holds it. Nothing and 0: it is not there, or has no items.
+    One statement. ``None``: a run holds it. Nothing and 0: it is not there.
     """
     given = {"of_id": thread_id, "of_owner": owner_id, "most": limit}
-    rows = [dict(row) for row in connection.execute(_NEWEST, given).mappings()]
     found: list[Item] = []
     last = 0
-    for row in reversed(rows):
+    for each in connection.execute(_NEWEST, given).mappings():
+        row = dict(each)
         held_by, last = row.pop("held_by"), row.pop("last")
         if held_by is not None:
             return None
-        found.append(Item(**row))
+        if row["key"] is not None:
+            found.append(Item(**row))
     return found, last
 
 

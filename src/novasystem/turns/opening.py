@@ -20,8 +20,8 @@ __all__ = ["Said"]
 class Said:
     """A message that begins a turn on an owner's thread, which is made where it is not there.
 
-    ``stored`` is called with the message in the transaction that stores it. The methods are what
-    ``Runs.start`` takes.
+    ``stored`` is called with the message once it is written, perhaps before that is committed; it
+    must not raise. The methods are what ``Runs.start`` takes.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ _ENTRIES = (
 
 
 def prepare() -> None:
-    """Load what every page needs, and the first one that is asked for; not for an event loop."""
+    """Load what draws pages, so that the first one has little left to do; not for an event loop."""
     version()
     _template("benchmarks.html")
 
