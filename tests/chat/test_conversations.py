@@ -9,7 +9,7 @@ import pytest
 from tests.chat.asking import CHAT, new_conversation, run_of, say
 from tests.http.doors import Door, open_door
 from tests.http.wire import Answer, ask, eventually, opened
-from tests.servers.answers import Stall, openai_stream
+from tests.servers.answers import Stall, openai_chunk, openai_stream, sse
 from tests.servers.nova import NovaServer
 
 LIST = "/api/conversations"
@@ -215,6 +215,18 @@ def test_a_deleted_conversation_is_gone_and_its_answer_stops(own: Door) -> None:
     assert ask(own.port, "GET", f"{LIST}/{conversation}").status == 404
     assert ask(own.port, "DELETE", f"{LIST}/{conversation}").status == 404
     assert titles(own) == [] or "A" not in titles(own)
+
+
+def test_the_list_is_there_while_an_answer_is_being_written(own: Door) -> None:
+    conversation = new_conversation()
+    own.answers([*sse(openai_chunk({"content": "begun"}), done=False)[:-1], Stall()])
+    body = {"message": "A", "conversation_id": conversation}
+    assert ask(own.port, "POST", CHAT, body, ASYNC).status == 202
+    eventually(lambda: len(said(own, conversation)) == 2)
+    page = ask(own.port, "GET", f"/chat/list?here={conversation}")
+    assert page.status == 200
+    assert conversation.encode() in page.body
+    assert ask(own.port, "DELETE", f"{LIST}/{conversation}").status == 204
 
 
 def test_another_owners_conversations_are_not_there(own: Door) -> None:

@@ -105,7 +105,8 @@ class ChatView:
             title="" if here is None else here.title,
             named=here is not None and here.named,
             said=messages,
-            earlier=messages[0].id if talk is not None and talk.earlier else "",
+            # Not of what is shown: what is still being written may be all that there is here.
+            earlier=talk.items[0].id if talk is not None and talk.earlier else "",
             active_run="" if here is None else here.active_run or "",
             models=None if models is None else choices(models, model),
             options={"system": options.system or "", **options.sampling.given()},
