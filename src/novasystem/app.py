@@ -111,7 +111,7 @@ def create_app(
     if needs_a_look(settings):
         services.get()
     state.ahead = True
-    """Whether a start goes on to load what a browser asks for first."""
+    """Whether a start goes on to make the services, so that nobody waits for them."""
     state.error_page = _error_page
     state.failure = None
     state.started = False
@@ -140,8 +140,7 @@ def create_app(
         describe_bodies(app, doors.BODIES)
         return [*described, *(route for router in doors.ROUTERS for route in router.routes)]
 
-    state.pages = Later(app.router, pages, _may_be_page)
-    app.router.routes += [state.pages, Later(app.router, api)]
+    app.router.routes += [Later(app.router, pages, _may_be_page), Later(app.router, api)]
     # The last one added is the outermost.
     if settings.cors_origins:
         app.add_middleware(
@@ -203,7 +202,7 @@ async def _start(app: FastAPI) -> None:
     try:
         await _find_engines(app)
         if app.state.ahead:
-            await app.state.pages.load()
+            await asyncio.to_thread(app.state.services.get)
             # As what the start made is: see novasystem.server.settle.
             gc.freeze()
     except Exception as error:

@@ -30,7 +30,7 @@ _FIRST = {
 
 def first_page(stage: Stage, *, quick: bool) -> Figure:
     """Each server is asked for one page alone: as soon as it says that it is ready, when it still
-    loads what pages need, or when it has had time for that.
+    makes its services, or when it has had time for that.
 
     What a start leaves to the first page shows in the CPU since the command, beside the limits of
     a start and of a page together.

@@ -124,7 +124,7 @@ async def own_door(settings: Settings) -> AsyncIterator[Door]:
     from novasystem.app import create_app
 
     app = create_app(settings)
-    # Nobody asks it for a page.
+    # It makes what is asked for, and nothing ahead.
     app.state.ahead = False
     async with app.router.lifespan_context(app):
         yield Door(_Here(app, _headers(settings)), "this process")

@@ -35,11 +35,6 @@ class Later(BaseRoute):
         return Match.FULL, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.load()
-        await self._router(scope, receive, send)
-
-    async def load(self) -> None:
-        """Have the routes there before anybody asks for one."""
         async with self._lock:
             if not self._loaded:
                 loaded = await asyncio.to_thread(self._make)
@@ -47,3 +42,4 @@ class Later(BaseRoute):
                 here = routes.index(self)
                 routes[here:here] = loaded
                 self._loaded = True
+        await self._router(scope, receive, send)

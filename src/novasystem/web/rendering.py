@@ -42,7 +42,7 @@ _ENTRIES = (
 
 
 def prepare() -> None:
-    """Load what draws pages, so that the first one has little left to do; not for an event loop."""
+    """Load what draws pages: for a thread, as it would hold up an event loop."""
     version()
     _template("benchmarks.html")
 
