@@ -126,17 +126,18 @@ def create_app(
     app.router.routes.extend(docs.routes())
 
     def pages() -> Sequence[BaseRoute]:
+        # First, and in turn: modules that two threads import at once may meet half made.
+        services.get()
         from novasystem.web.rendering import prepare
         from novasystem.web.router import ROUTERS
 
-        services.get()
         prepare()
         return [route for router in ROUTERS for route in router.routes]
 
     def api() -> Sequence[BaseRoute]:
+        services.get()
         from novasystem import doors
 
-        services.get()
         describe_bodies(app, doors.BODIES)
         return [*described, *(route for router in doors.ROUTERS for route in router.routes)]
 
