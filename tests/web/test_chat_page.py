@@ -97,9 +97,12 @@ def test_a_turn_anew_and_a_message_that_is_edited(open_page: Callable[..., Page]
     answers(page, 1)
     say(page, "What is 4+4?")
     answers(page, 2)
+    former = page.locator(".message.theirs[data-id]").last.get_attribute("data-id")
     page.get_by_role("button", name="Retry this answer").last.click()
+    expect(page.locator(f'.message[data-id="{former}"]')).to_have_count(0)
     expect(page.locator(".message.mine[data-id]")).to_have_count(2)
     answers(page, 2)
+    expect(page.locator(".message")).to_have_count(4)
     assert [text for text in texts(page)[::2]] == [HELLO, "What is 4+4?"]
     # What came after it would go with it: that is asked first.
     with page.expect_event("dialog") as asked:
