@@ -126,7 +126,7 @@ def create_app(
     app.router.routes.extend(docs.routes())
 
     def pages() -> Sequence[BaseRoute]:
-        # First, and in turn: modules that two threads import at once may meet half made.
+        # First: what they are made of is not imported by two threads at once either.
         services.get()
         from novasystem.web.rendering import prepare
         from novasystem.web.router import ROUTERS
@@ -141,7 +141,11 @@ def create_app(
         describe_bodies(app, doors.BODIES)
         return [*described, *(route for router in doors.ROUTERS for route in router.routes)]
 
-    app.router.routes += [Later(app.router, pages, _may_be_page), Later(app.router, api)]
+    lock = asyncio.Lock()
+    app.router.routes += [
+        Later(app.router, pages, lock, _may_be_page),
+        Later(app.router, api, lock),
+    ]
     # The last one added is the outermost.
     if settings.cors_origins:
         app.add_middleware(

@@ -1,17 +1,21 @@
 """Doors that are loaded with the first request for one of them."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from starlette.routing import Route, Router
 
 from novasystem.app import create_app
 from novasystem.errors import ConfigurationError
+from novasystem.http.later import Later
 from novasystem.services import KINDS, LateServices
 from novasystem.settings import load_settings
 from tests.http.wire import ask
@@ -86,6 +90,27 @@ def _loaded(script: str) -> list[str]:
         command = [sys.executable, "-c", whole]
         done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
     return done.stdout.splitlines()[-1].split()
+
+
+async def test_two_kinds_of_routes_are_never_made_at_once() -> None:
+    """Modules that two threads import at once may meet half made."""
+    router, lock, going, most = Router(), asyncio.Lock(), [0], [0]
+
+    def make() -> list[Route]:
+        going[0] += 1
+        most[0] = max(most[0], going[0])
+        time.sleep(0.05)
+        going[0] -= 1
+        return []
+
+    async def said(*_: object) -> None:
+        return None
+
+    both = [Later(router, make, lock) for _ in range(2)]
+    router.routes.extend(both)
+    scope = {"type": "http", "method": "GET", "path": "/absent", "headers": []}
+    await asyncio.gather(*(one.handle(dict(scope), said, said) for one in both))  # type: ignore[arg-type]
+    assert most == [1]
 
 
 def test_the_services_have_the_kinds_that_they_were_announced_with(tmp_path: Path) -> None:

@@ -14,19 +14,21 @@ class Later(BaseRoute):
 
     ``make``: makes the routes, in a thread, as that takes a while: what is streamed meanwhile goes
     on. They stand before this one from then on, and the request is looked up again. ``takes``:
-    whether a path may be one of theirs.
+    whether a path may be one of theirs. ``lock``: of all that make routes of one application, as
+    modules that two threads import at once may meet half made.
     """
 
     def __init__(
         self,
         router: Router,
         make: Callable[[], Sequence[BaseRoute]],
+        lock: asyncio.Lock,
         takes: Callable[[str], bool] = lambda _path: True,
     ) -> None:
         self._router = router
         self._make = make
         self._takes = takes
-        self._lock = asyncio.Lock()
+        self._lock = lock
         self._loaded = False
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
